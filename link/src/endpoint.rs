@@ -1,0 +1,554 @@
+//! One end of the link, without port, clock or disk: bytes and time in, bytes and events out.
+//!
+//! Durable messages live in the sender's log, which numbers them from 1 within an epoch. They are sent in
+//! order through a window, delivered in order and exactly once, and acknowledged only after the receiver
+//! said [`Endpoint::stored`]. A gap is answered at once, so that the sender goes back without waiting for
+//! its timer (go-back-N: the receiver keeps no frames, which is what fits a small device). After any
+//! silence, reboot or reconnection both ends say HELLO and go on after what the other has stored.
+
+mod timer;
+mod wire;
+
+pub use timer::Rto;
+
+use crate::PAYLOAD_BYTES_MAX;
+use crate::frame::{self, Accumulator, Kind, Received, WIRE_BYTES_MAX};
+
+use wire::{Hello, read_u32, read_u32_pair};
+
+/// A heartbeat is sent after this much silence of ours.
+pub const HEARTBEAT_MS: u64 = 1_000;
+/// The other end is gone after this much silence of its.
+pub const LOST_MS: u64 = 3_000;
+/// HELLO is repeated after this long without an answer.
+pub const HELLO_MS: u64 = 500;
+
+/// Which end this is. Two of a kind refuse each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// The counter.
+    Till = 0,
+    /// The point of sale.
+    Pos = 1,
+}
+
+/// What never changes while an endpoint lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Which end.
+    pub role: Role,
+    /// The counter's number; both ends must agree.
+    pub counter: u32,
+    /// The epoch of our own log.
+    pub epoch: u32,
+    /// Different at each start of this end.
+    pub boot: u32,
+    /// Most durable messages under way, at least 1, at most [`WINDOW_MAX`].
+    pub window: u32,
+}
+
+/// The largest window.
+pub const WINDOW_MAX: u32 = 16;
+
+/// How far the other end's log was stored here before this start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// The epoch of the other end's log; meaningless while `sequence` is 0.
+    pub epoch: u32,
+    /// The last sequence stored; 0 is nothing.
+    pub sequence: u32,
+}
+
+/// Where an endpoint takes what it sends.
+pub trait Source {
+    /// The lowest sequence that the log still holds; `last() + 1` when it holds none.
+    fn first(&self) -> u32;
+    /// The last sequence on disk; 0 is none.
+    fn last(&self) -> u32;
+    /// Copies the payload of `sequence` to `buffer` and returns its length; `None` if it can't be read.
+    fn durable(&mut self, sequence: u32, buffer: &mut [u8]) -> Option<usize>;
+    /// Takes the next message that may be lost; `None` when there is none.
+    fn volatile(&mut self, buffer: &mut [u8]) -> Option<usize>;
+}
+
+/// Why the ends do not talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// Another major version.
+    Version = 1,
+    /// Another schema.
+    Schema = 2,
+    /// Another counter's end.
+    Counter = 3,
+    /// Two counters or two POS.
+    Role = 4,
+    /// A reason that this version does not know.
+    Other = 0,
+}
+
+impl Refusal {
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Version,
+            2 => Self::Schema,
+            3 => Self::Counter,
+            4 => Self::Role,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What an endpoint tells its owner.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The next durable message. Store it, then call [`Endpoint::stored`]; until then it is not
+    /// acknowledged. It comes once in the life of this endpoint.
+    Durable {
+        /// The epoch of the other end's log.
+        epoch: u32,
+        /// Its number there.
+        sequence: u32,
+        /// The message.
+        payload: &'a [u8],
+    },
+    /// A message that may have been lost.
+    Volatile(&'a [u8]),
+    /// The other end has stored everything up to here.
+    Acknowledged {
+        /// The last sequence stored there.
+        sequence: u32,
+    },
+    /// The ends talk. `lost` messages of the other end's log are gone for good (its log or ours was
+    /// replaced); 0 when all is well.
+    Up {
+        /// The other end's boot number.
+        boot: u32,
+        /// Its version's minor number.
+        minor: u8,
+        /// Messages that nobody holds any more.
+        lost: u32,
+    },
+    /// The other end fell silent.
+    Down,
+    /// The ends do not talk.
+    Refused(Refusal),
+}
+
+/// Counts since the endpoint was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Whole frames received.
+    pub frames_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Frames longer than any can be.
+    pub too_long: u64,
+    /// Frames that were not COBS.
+    pub bad_cobs: u64,
+    /// Damaged frames.
+    pub bad_crc: u64,
+    /// Whole frames of an unknown kind or with a wrong length.
+    pub malformed: u64,
+    /// Durable messages that came again.
+    pub duplicates: u64,
+    /// Durable messages sent again.
+    pub retransmits: u64,
+    /// Gaps seen in what came.
+    pub gaps: u64,
+    /// Acknowledgements of what was never sent.
+    pub false_acks: u64,
+    /// How often the link came up.
+    pub ups: u64,
+    /// Smoothed round trip, milliseconds, storage at the other end included; 0 before the first.
+    pub rtt_ms: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    boot: u32,
+    epoch: u32,
+}
+
+/// One end of the link.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: Config,
+    rx: Accumulator,
+    resume: Resume,
+    /// Last sequence handed to the owner, which may not have stored it yet.
+    delivered: u32,
+    peer: Option<Peer>,
+    up: bool,
+    /// The HELLO that the other end must still get: it has not named our boot yet, or asked again.
+    hello_due_ms: Option<u64>,
+    refuse: Option<Refusal>,
+    ack_due: bool,
+    gap_due: bool,
+    gap_told: bool,
+    acknowledged: u32,
+    next: u32,
+    highest_sent: u32,
+    sent_ms: [u64; WINDOW_MAX as usize],
+    rto: Rto,
+    timer_ms: Option<u64>,
+    heard_ms: u64,
+    spoke_ms: u64,
+    /// An event went out last: data has its turn.
+    event_last: bool,
+    scratch: [u8; PAYLOAD_BYTES_MAX],
+    stats: Stats,
+}
+
+impl Endpoint {
+    /// An endpoint that has said nothing yet. Of our own log, `acknowledged` is the last sequence that the
+    /// other end is known to have stored (0 if unknown) and `last` the last on disk: an earlier life of
+    /// this end may have sent all of it.
+    pub fn new(config: Config, resume: Resume, acknowledged: u32, last: u32, now_ms: u64) -> Self {
+        Self {
+            config: Config { window: config.window.clamp(1, WINDOW_MAX), ..config },
+            rx: Accumulator::default(),
+            resume,
+            delivered: resume.sequence,
+            peer: None,
+            up: false,
+            hello_due_ms: Some(now_ms),
+            refuse: None,
+            ack_due: false,
+            gap_due: false,
+            gap_told: false,
+            acknowledged,
+            next: acknowledged.saturating_add(1),
+            highest_sent: last.max(acknowledged),
+            sent_ms: [0; WINDOW_MAX as usize],
+            rto: Rto::default(),
+            timer_ms: None,
+            heard_ms: now_ms,
+            spoke_ms: now_ms,
+            event_last: false,
+            scratch: [0; PAYLOAD_BYTES_MAX],
+            stats: Stats::default(),
+        }
+    }
+
+    /// Whether the ends talk.
+    pub fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// The counts.
+    pub fn stats(&self) -> Stats {
+        Stats { rtt_ms: self.rto.smoothed_ms(), ..self.stats }
+    }
+
+    /// The last sequence of our log that the other end has stored.
+    pub fn acknowledged(&self) -> u32 {
+        self.acknowledged
+    }
+
+    /// The port was opened anew: the other end may be another one.
+    pub fn reconnected(&mut self, now_ms: u64, mut sink: impl FnMut(Event<'_>)) {
+        self.rx = Accumulator::default();
+        self.go_down(now_ms, &mut sink);
+        self.hello_due_ms = Some(now_ms);
+    }
+
+    /// The owner has everything up to `sequence` of `epoch` on its disk.
+    pub fn stored(&mut self, epoch: u32, sequence: u32) {
+        if epoch == self.resume.epoch && sequence <= self.delivered && sequence > self.resume.sequence {
+            self.resume.sequence = sequence;
+            self.ack_due = true;
+        }
+    }
+
+    /// The owner could not store what was delivered: it will be sent and delivered again.
+    pub fn not_stored(&mut self) {
+        self.delivered = self.resume.sequence;
+        self.gap_told = true;
+    }
+
+    /// Takes any bytes that came.
+    pub fn receive(&mut self, now_ms: u64, bytes: &[u8], mut sink: impl FnMut(Event<'_>)) {
+        self.stats.bytes_in = self.stats.bytes_in.saturating_add(bytes.len() as u64);
+        // The accumulator is lent out while its frame is handled.
+        let mut rx = core::mem::take(&mut self.rx);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (received, after) = rx.feed(rest);
+            rest = after;
+            match received {
+                None => {}
+                Some(Received::Frame(kind, payload)) => {
+                    self.stats.frames_in += 1;
+                    self.heard_ms = now_ms;
+                    if self.frame(now_ms, kind, payload, &mut sink).is_none() {
+                        self.stats.malformed += 1;
+                    }
+                }
+                Some(Received::UnknownKind(_)) => self.stats.malformed += 1,
+                Some(Received::TooLong) => self.stats.too_long += 1,
+                Some(Received::BadCobs) => self.stats.bad_cobs += 1,
+                Some(Received::BadCrc) => self.stats.bad_crc += 1,
+            }
+        }
+        self.rx = rx;
+    }
+
+    /// `None` when the payload has not the form that its kind demands.
+    fn frame(&mut self, now_ms: u64, kind: Kind, payload: &[u8], sink: &mut dyn FnMut(Event<'_>)) -> Option<()> {
+        match kind {
+            Kind::Hello => self.hello(now_ms, &Hello::read(payload)?, sink),
+            Kind::Refuse => {
+                let [reason] = payload else { return None };
+                self.go_down(now_ms, sink);
+                sink(Event::Refused(Refusal::from_byte(*reason)));
+            }
+            Kind::Heartbeat => {
+                let boot = read_u32(payload)?;
+                if !self.up || self.peer.is_none_or(|peer| peer.boot != boot) {
+                    self.say_hello(now_ms);
+                }
+            }
+            _ if !self.up => self.say_hello(now_ms),
+            Kind::Event => sink(Event::Volatile(payload)),
+            Kind::Data => {
+                let (head, message) = payload.split_at_checked(8)?;
+                let (epoch, sequence) = read_u32_pair(head)?;
+                self.data(now_ms, epoch, sequence, message, sink);
+            }
+            Kind::Ack => {
+                let (epoch, sequence) = read_u32_pair(payload)?;
+                if epoch == self.config.epoch {
+                    self.ack(now_ms, sequence, sink);
+                }
+            }
+            Kind::Gap => {
+                let (epoch, sequence) = read_u32_pair(payload)?;
+                if epoch == self.config.epoch {
+                    self.ack(now_ms, sequence, sink);
+                    self.go_back();
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn hello(&mut self, now_ms: u64, hello: &Hello, sink: &mut dyn FnMut(Event<'_>)) {
+        if let Some(refusal) = hello.refusal(&self.config) {
+            self.refuse = Some(refusal);
+            self.go_down(now_ms, sink);
+            sink(Event::Refused(refusal));
+            return;
+        }
+        let same = self.peer.is_some_and(|peer| peer.boot == hello.boot && peer.epoch == hello.epoch);
+        if self.up && !same {
+            self.go_down(now_ms, sink);
+        }
+        self.peer = Some(Peer { boot: hello.boot, epoch: hello.epoch });
+        let mutual = hello.peer_boot == self.config.boot;
+        // An answer is owed until the other end says that it, too, is up with us.
+        if !(mutual && hello.up && self.up) {
+            self.hello_due_ms = Some(now_ms);
+        }
+        if !mutual {
+            return;
+        }
+        if !self.up {
+            let lost = self.adopt(hello);
+            self.up = true;
+            self.stats.ups += 1;
+            sink(Event::Up { boot: hello.boot, minor: hello.minor, lost });
+        }
+        if hello.stored_epoch == self.config.epoch {
+            self.ack(now_ms, hello.stored, sink);
+        }
+        if !hello.up {
+            self.next = self.acknowledged.saturating_add(1);
+            self.timer_ms = None;
+        }
+    }
+
+    /// Takes the other end's log as it describes it; returns how many of its messages nobody holds.
+    fn adopt(&mut self, hello: &Hello) -> u32 {
+        if self.resume.epoch != hello.epoch {
+            self.resume = Resume { epoch: hello.epoch, sequence: 0 };
+        }
+        let before = hello.first.saturating_sub(1);
+        let lost = before.saturating_sub(self.resume.sequence);
+        self.resume.sequence = self.resume.sequence.max(before);
+        self.delivered = self.resume.sequence;
+        self.gap_told = false;
+        lost
+    }
+
+    fn data(&mut self, now_ms: u64, epoch: u32, sequence: u32, payload: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
+        if epoch != self.resume.epoch {
+            self.say_hello(now_ms);
+        } else if sequence <= self.delivered {
+            self.stats.duplicates += 1;
+            self.ack_due = true;
+        } else if sequence == self.delivered.saturating_add(1) {
+            self.delivered = sequence;
+            self.gap_told = false;
+            sink(Event::Durable { epoch, sequence, payload });
+        } else {
+            self.stats.gaps += 1;
+            // Once for each gap: what is under way behind it would else bring the sender back again.
+            self.gap_due |= !self.gap_told;
+            self.gap_told = true;
+        }
+    }
+
+    fn ack(&mut self, now_ms: u64, sequence: u32, sink: &mut dyn FnMut(Event<'_>)) {
+        if sequence > self.highest_sent {
+            self.stats.false_acks += 1;
+            return;
+        }
+        if sequence <= self.acknowledged {
+            return;
+        }
+        let sent_ms = self.sent_ms.get(slot(sequence)).copied().unwrap_or(0);
+        // Karn: a message that was sent twice (its stamp is 0) tells nothing about the round trip.
+        if sent_ms != 0 && sequence < self.next {
+            self.rto.sample(now_ms.saturating_sub(sent_ms));
+        }
+        self.acknowledged = sequence;
+        self.next = self.next.max(sequence.saturating_add(1));
+        let under_way = self.acknowledged.saturating_add(1) < self.next;
+        self.timer_ms = under_way.then(|| now_ms.saturating_add(self.rto.timeout_ms()));
+        sink(Event::Acknowledged { sequence });
+    }
+
+    fn go_back(&mut self) {
+        self.next = self.acknowledged.saturating_add(1);
+        self.timer_ms = None;
+    }
+
+    fn go_down(&mut self, now_ms: u64, sink: &mut dyn FnMut(Event<'_>)) {
+        self.peer = None;
+        self.ack_due = false;
+        self.gap_due = false;
+        self.hello_due_ms = Some(now_ms.saturating_add(HELLO_MS));
+        self.go_back();
+        if core::mem::take(&mut self.up) {
+            sink(Event::Down);
+        }
+    }
+
+    /// HELLO soon, but not for each frame of a stranger.
+    fn say_hello(&mut self, now_ms: u64) {
+        let soon = now_ms.saturating_add(HELLO_MS / 10);
+        self.hello_due_ms = Some(self.hello_due_ms.map_or(soon, |due| due.min(soon)));
+    }
+
+    /// Writes the next frame to `wire`, which should hold [`WIRE_BYTES_MAX`] bytes, and returns its length;
+    /// `None` when there is nothing to say now. Call it until then, after each `receive` and at
+    /// [`Endpoint::next_deadline`].
+    pub fn poll_transmit(
+        &mut self,
+        now_ms: u64,
+        source: &mut dyn Source,
+        wire: &mut [u8; WIRE_BYTES_MAX],
+        mut sink: impl FnMut(Event<'_>),
+    ) -> Option<usize> {
+        if self.up && now_ms.saturating_sub(self.heard_ms) >= LOST_MS {
+            self.go_down(now_ms, &mut sink);
+        }
+        let length = self.next_frame(now_ms, source, wire)?;
+        self.spoke_ms = now_ms;
+        self.stats.frames_out += 1;
+        self.stats.bytes_out = self.stats.bytes_out.saturating_add(length as u64);
+        Some(length)
+    }
+
+    fn next_frame(&mut self, now_ms: u64, source: &mut dyn Source, wire: &mut [u8]) -> Option<usize> {
+        if let Some(refusal) = self.refuse.take() {
+            return frame::encode(Kind::Refuse, &[&[refusal as u8]], wire);
+        }
+        if self.hello_due_ms.is_some_and(|due| now_ms >= due) {
+            self.hello_due_ms = (!self.up).then(|| now_ms.saturating_add(HELLO_MS));
+            let hello =
+                Hello::ours(&self.config, &self.resume, self.peer.map(|peer| peer.boot), self.up, source.first());
+            return frame::encode(Kind::Hello, &[&hello.bytes()], wire);
+        }
+        if !self.up {
+            return None;
+        }
+        if core::mem::take(&mut self.gap_due) {
+            self.ack_due = false;
+            return frame::encode(Kind::Gap, &[&self.stored_so_far()], wire);
+        }
+        if core::mem::take(&mut self.ack_due) {
+            return frame::encode(Kind::Ack, &[&self.stored_so_far()], wire);
+        }
+        if self.timer_ms.is_some_and(|due| now_ms >= due) {
+            self.rto.back_off();
+            self.go_back();
+        }
+        if self.event_last {
+            self.event_last = false;
+            if let Some(length) = self.data_frame(now_ms, source, wire) {
+                return Some(length);
+            }
+        }
+        if let Some(length) = source.volatile(&mut self.scratch) {
+            self.event_last = true;
+            return frame::encode(Kind::Event, &[self.scratch.get(..length)?], wire);
+        }
+        if let Some(length) = self.data_frame(now_ms, source, wire) {
+            return Some(length);
+        }
+        if now_ms.saturating_sub(self.spoke_ms) >= HEARTBEAT_MS {
+            return frame::encode(Kind::Heartbeat, &[&self.config.boot.to_le_bytes()], wire);
+        }
+        None
+    }
+
+    fn stored_so_far(&self) -> [u8; 8] {
+        wire::pair(self.resume.epoch, self.resume.sequence)
+    }
+
+    fn data_frame(&mut self, now_ms: u64, source: &mut dyn Source, wire: &mut [u8]) -> Option<usize> {
+        let sequence = self.next.max(source.first());
+        if sequence > source.last()
+            || sequence.saturating_sub(self.acknowledged.max(source.first().saturating_sub(1))) > self.config.window
+        {
+            return None;
+        }
+        let length = source.durable(sequence, &mut self.scratch)?;
+        let again = sequence <= self.highest_sent;
+        if again {
+            self.stats.retransmits += 1;
+        }
+        if let Some(sent_ms) = self.sent_ms.get_mut(slot(sequence)) {
+            *sent_ms = if again { 0 } else { now_ms };
+        }
+        self.highest_sent = self.highest_sent.max(sequence);
+        self.next = sequence.saturating_add(1);
+        self.timer_ms.get_or_insert(now_ms.saturating_add(self.rto.timeout_ms()));
+        let head = wire::pair(self.config.epoch, sequence);
+        frame::encode(Kind::Data, &[&head, self.scratch.get(..length)?], wire)
+    }
+
+    /// When [`Endpoint::poll_transmit`] has something to say even if nothing comes and nothing is written.
+    pub fn next_deadline(&self) -> u64 {
+        let mut due = self.hello_due_ms.unwrap_or(u64::MAX);
+        if self.up {
+            due = due.min(self.spoke_ms.saturating_add(HEARTBEAT_MS)).min(self.heard_ms.saturating_add(LOST_MS));
+            due = due.min(self.timer_ms.unwrap_or(u64::MAX));
+        }
+        due
+    }
+}
+
+fn slot(sequence: u32) -> usize {
+    (sequence % WINDOW_MAX) as usize
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+extern crate std;
+
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::message::SCHEMA;
+
+/// A log in memory; `first` > 1 once its head was thrown away.
+#[derive(Clone, Default)]
+struct Log {
+    records: Vec<Vec<u8>>,
+    first: u32,
+    events: VecDeque<Vec<u8>>,
+}
+
+impl Source for Log {
+    fn first(&self) -> u32 {
+        self.first.max(1)
+    }
+    fn last(&self) -> u32 {
+        self.records.len() as u32
+    }
+    fn durable(&mut self, sequence: u32, buffer: &mut [u8]) -> Option<usize> {
+        let record = self.records.get(sequence as usize - 1)?;
+        buffer.get_mut(..record.len())?.copy_from_slice(record);
+        Some(record.len())
+    }
+    fn volatile(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let event = self.events.pop_front()?;
+        buffer[..event.len()].copy_from_slice(&event);
+        Some(event.len())
+    }
+}
+
+/// An end with what survives its reboot (`log`, `taken`, `acknowledged`) and what does not (`endpoint`).
+struct End {
+    endpoint: Endpoint,
+    config: Config,
+    log: Log,
+    peer_epoch: u32,
+    taken: Vec<Vec<u8>>,
+    acknowledged: u32,
+    events: usize,
+    refused: Option<Refusal>,
+}
+
+impl End {
+    fn new(role: Role, epoch: u32) -> Self {
+        let config = Config { role, counter: 1, epoch, boot: epoch * 100, window: 4 };
+        Self {
+            endpoint: Endpoint::new(config, Resume::default(), 0, 0, 0),
+            config,
+            log: Log::default(),
+            peer_epoch: 0,
+            taken: Vec::new(),
+            acknowledged: 0,
+            events: 0,
+            refused: None,
+        }
+    }
+
+    fn reboot(&mut self, now_ms: u64) {
+        self.config.boot += 1;
+        let resume = Resume { epoch: self.peer_epoch, sequence: self.taken.len() as u32 };
+        let last = self.log.last();
+        self.endpoint = Endpoint::new(self.config, resume, self.acknowledged, last, now_ms);
+    }
+
+    fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
+        let mut store = None;
+        let Self { endpoint, taken, acknowledged, events, refused, peer_epoch, .. } = self;
+        endpoint.receive(now_ms, bytes, |event| match event {
+            Event::Durable { epoch, sequence, payload } => {
+                *peer_epoch = epoch;
+                taken.push(payload.into());
+                assert_eq!(taken.len() as u32, sequence, "delivered in order and once");
+                store = Some((epoch, sequence));
+            }
+            Event::Acknowledged { sequence } => *acknowledged = sequence,
+            Event::Volatile(_) => *events += 1,
+            Event::Refused(reason) => *refused = Some(reason),
+            Event::Up { lost, .. } => assert_eq!(lost, 0),
+            Event::Down => {}
+        });
+        if let Some((epoch, sequence)) = store {
+            endpoint.stored(epoch, sequence);
+        }
+    }
+
+    fn transmit(&mut self, now_ms: u64) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        let mut wire = [0; WIRE_BYTES_MAX];
+        while let Some(n) = self.endpoint.poll_transmit(now_ms, &mut self.log, &mut wire, |_| {}) {
+            frames.push(wire[..n].to_vec());
+            assert!(frames.len() < 100, "an endpoint that never stops talking");
+        }
+        frames
+    }
+}
+
+fn ends() -> (End, End) {
+    (End::new(Role::Till, 7), End::new(Role::Pos, 9))
+}
+
+/// Time passes and everything arrives.
+fn calm(till: &mut End, pos: &mut End, from_ms: u64, for_ms: u64) -> u64 {
+    let mut now_ms = from_ms;
+    while now_ms < from_ms + for_ms {
+        for frame in till.transmit(now_ms) {
+            pos.receive(now_ms, &frame);
+        }
+        for frame in pos.transmit(now_ms) {
+            till.receive(now_ms, &frame);
+        }
+        now_ms += 10;
+    }
+    now_ms
+}
+
+#[test]
+fn hello_then_data_then_acknowledgement() {
+    let (mut till, mut pos) = ends();
+    till.log.records.push(b"offer".to_vec());
+    till.log.events.push_back(b"cart".to_vec());
+    calm(&mut till, &mut pos, 0, 100);
+    assert!(till.endpoint.is_up() && pos.endpoint.is_up());
+    assert_eq!(pos.taken, [b"offer".to_vec()]);
+    assert_eq!((till.acknowledged, pos.events), (1, 1));
+    assert_eq!(till.endpoint.stats().retransmits, 0);
+}
+
+#[test]
+fn exact_bytes_of_the_first_hello() {
+    let (mut till, _) = ends();
+    let frames = till.transmit(0);
+    let mut accumulator = Accumulator::default();
+    let (Some(Received::Frame(Kind::Hello, payload)), _) = accumulator.feed(&frames[0]) else { panic!() };
+    let mut expected = std::vec![1, 0, 0, 0, 0];
+    for word in [SCHEMA, 1, 700, 0, 7, 1, 0, 0] {
+        expected.extend_from_slice(&u32::to_le_bytes(word));
+    }
+    assert_eq!(payload, expected);
+    assert_eq!(frames.len(), 1);
+}
+
+#[test]
+fn silence_is_noticed_within_three_seconds_and_ends_with_the_first_hello() {
+    let (mut till, mut pos) = ends();
+    let mut now_ms = calm(&mut till, &mut pos, 0, 5_000);
+    assert!(till.endpoint.is_up());
+    till.transmit(now_ms + LOST_MS);
+    assert!(!till.endpoint.is_up());
+    now_ms = calm(&mut till, &mut pos, now_ms + LOST_MS, 1_000);
+    assert!(till.endpoint.is_up() && pos.endpoint.is_up(), "{now_ms}");
+}
+
+#[test]
+fn nothing_is_acknowledged_before_it_is_stored() {
+    let (mut till, mut pos) = ends();
+    calm(&mut till, &mut pos, 0, 100);
+    till.log.records.push(b"offer".to_vec());
+    for frame in till.transmit(200) {
+        pos.endpoint.receive(200, &frame, |_| {});
+    }
+    assert_eq!(pos.transmit(200).len(), 0);
+    pos.endpoint.not_stored();
+    for frame in till.transmit(5_000) {
+        pos.receive(5_000, &frame);
+    }
+    let frames = pos.transmit(5_000);
+    for frame in frames {
+        till.receive(5_000, &frame);
+    }
+    calm(&mut till, &mut pos, 5_010, 2_000);
+    assert_eq!(pos.taken.len(), 1);
+    assert_eq!(till.acknowledged, 1);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_sent_is_counted_and_ignored() {
+    let (mut till, mut pos) = ends();
+    calm(&mut till, &mut pos, 0, 100);
+    let mut wire = [0; WIRE_BYTES_MAX];
+    let n = frame::encode(Kind::Ack, &[&wire::pair(7, 3)], &mut wire).unwrap();
+    till.receive(110, &wire[..n]);
+    assert_eq!((till.endpoint.acknowledged(), till.endpoint.stats().false_acks), (0, 1));
+}
+
+#[test]
+fn strangers_are_refused_with_the_reason() {
+    let (mut till, _) = ends();
+    let mut other = End::new(Role::Till, 9);
+    calm(&mut till, &mut other, 0, 100);
+    assert_eq!(till.refused, Some(Refusal::Role));
+    let mut other = End::new(Role::Pos, 9);
+    other.config.counter = 2;
+    other.reboot(0);
+    let (mut till, _) = ends();
+    calm(&mut till, &mut other, 0, 100);
+    assert_eq!((till.refused, till.endpoint.is_up()), (Some(Refusal::Counter), false));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(bool, Vec<u8>),
+    Event(bool),
+    /// Time passes; each frame meets its fate.
+    Exchange(u16, Vec<u8>),
+    Reboot(bool),
+    Rubbish(bool, Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40)).prop_map(|(end, bytes)| Step::Append(end, bytes)),
+        1 => any::<bool>().prop_map(Step::Event),
+        8 => (1u16..900, proptest::collection::vec(any::<u8>(), 1..16)).prop_map(|(ms, fates)| Step::Exchange(ms, fates)),
+        1 => any::<bool>().prop_map(Step::Reboot),
+        1 => (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..60)).prop_map(|(end, bytes)| Step::Rubbish(end, bytes)),
+    ]
+}
+
+fn pass(frames: Vec<Vec<u8>>, to: &mut End, now_ms: u64, fates: &mut impl Iterator<Item = u8>) {
+    for mut frame in frames {
+        match fates.next().unwrap_or(0) % 8 {
+            0 => continue,
+            1 => {
+                to.receive(now_ms, &frame);
+                to.receive(now_ms, &frame);
+            }
+            2 => {
+                let at = frame.len() / 2;
+                frame[at] ^= 0x10;
+                to.receive(now_ms, &frame);
+            }
+            3 => to.receive(now_ms, &frame[..frame.len() / 2]),
+            _ => to.receive(now_ms, &frame),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever the wire does and whoever reboots: in order, exactly once, nothing invented, and all of it
+    /// arrives once the wire is calm.
+    #[test]
+    fn nothing_is_lost_and_nothing_comes_twice(steps in proptest::collection::vec(step(), 1..80)) {
+        let (mut till, mut pos) = ends();
+        let mut now_ms = 0;
+        for step in steps {
+            match step {
+                Step::Append(true, bytes) => till.log.records.push(bytes),
+                Step::Append(false, bytes) => pos.log.records.push(bytes),
+                Step::Event(true) => till.log.events.push_back(b"state".to_vec()),
+                Step::Event(false) => pos.log.events.push_back(b"state".to_vec()),
+                Step::Exchange(ms, fates) => {
+                    now_ms += u64::from(ms);
+                    let mut fates = fates.into_iter().cycle();
+                    for _ in 0..3 {
+                        pass(till.transmit(now_ms), &mut pos, now_ms, &mut fates);
+                        pass(pos.transmit(now_ms), &mut till, now_ms, &mut fates);
+                    }
+                }
+                Step::Reboot(true) => till.reboot(now_ms),
+                Step::Reboot(false) => pos.reboot(now_ms),
+                Step::Rubbish(true, bytes) => till.receive(now_ms, &bytes),
+                Step::Rubbish(false, bytes) => pos.receive(now_ms, &bytes),
+            }
+            prop_assert!(pos.taken.len() <= till.log.records.len());
+            prop_assert_eq!(&pos.taken[..], &till.log.records[..pos.taken.len()]);
+            prop_assert_eq!(&till.taken[..], &pos.log.records[..till.taken.len()]);
+            prop_assert!(till.acknowledged as usize <= pos.taken.len());
+            prop_assert!(pos.acknowledged as usize <= till.taken.len());
+        }
+        calm(&mut till, &mut pos, now_ms, 20_000);
+        prop_assert_eq!(&pos.taken, &till.log.records);
+        prop_assert_eq!(&till.taken, &pos.log.records);
+        prop_assert_eq!(till.acknowledged as usize, till.log.records.len());
+        prop_assert_eq!(pos.acknowledged as usize, pos.log.records.len());
+    }
+
+    #[test]
+    fn any_bytes_at_any_time_do_no_harm(chunks in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..300), 0u64..2_000), 0..20)) {
+        let (mut till, _) = ends();
+        let mut now_ms = 0;
+        for (bytes, ms) in chunks {
+            now_ms += ms;
+            till.receive(now_ms, &bytes);
+            till.transmit(now_ms);
+        }
+        prop_assert_eq!(till.taken.len(), 0);
+    }
+}

@@ -1,0 +1,426 @@
+//! What is said over the link. Postcard encodes these types in the order in which they stand here: a
+//! variant or field may only ever be added at the end of its enum, never moved; [`SCHEMA`] tells two
+//! builds that differ apart.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Most lines in a cart.
+pub const LINES_MAX: usize = 24;
+
+/// A stock keeping unit: at most 32 bytes of UTF-8.
+pub type Sku = heapless::String<32>;
+/// A name for people: at most 48 bytes of UTF-8.
+pub type Name = heapless::String<48>;
+/// A reason for people: at most 64 bytes of UTF-8.
+pub type Text = heapless::String<64>;
+
+/// The schema that [`SCHEMA`] is the CRC-32C of. Written by hand, held to the types by a test's bytes.
+pub const SCHEMA_TEXT: &str = "till-link/1 \
+sale{counter,epoch,session:u32} line{sku:str32,name:str48,unit:i64,quantity:u16,evidence} \
+evidence{votes,frames,score:u16,mass:bool} cart{lines:24,total:i64,currency:[u8;3],catalogue:u32,mass_g:i32} \
+topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock] \
+totill[paid,cancel,outcome,override,language]";
+
+/// CRC-32C of [`SCHEMA_TEXT`], exchanged in HELLO.
+pub const SCHEMA: u32 = crate::frame::CRC.checksum(SCHEMA_TEXT.as_bytes());
+
+/// The name of a sale for ever: it never changes and is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SaleId {
+    /// The counter's number in its store.
+    pub counter: u32,
+    /// The epoch of the counter's outbox.
+    pub epoch: u32,
+    /// Counts sessions within the epoch.
+    pub session: u32,
+}
+
+impl fmt::Display for SaleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:08x}-{}", self.counter, self.epoch, self.session)
+    }
+}
+
+/// ISO 4217, three capital letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Currency(pub [u8; 3]);
+
+impl Currency {
+    /// The currency named `code`, or `None` unless it is three capital ASCII letters.
+    pub fn new(code: &str) -> Option<Self> {
+        let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
+        bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
+    }
+
+    /// The code; `"???"` where the wire brought something else.
+    pub fn code(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or("???")
+    }
+}
+
+/// Why a line is believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Frames that voted for this product, of its weakest item.
+    pub votes: u16,
+    /// Frames in which that item was seen.
+    pub frames: u16,
+    /// Mean score of the votes, 0..=1000, of the weakest item.
+    pub score_permille: u16,
+    /// The scale agrees with the cart.
+    pub mass_agrees: bool,
+}
+
+/// One product in a cart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Which product.
+    pub sku: Sku,
+    /// Its name.
+    pub name: Name,
+    /// Price of one, minor units.
+    pub unit_minor: i64,
+    /// How many.
+    pub quantity: u16,
+    /// Why.
+    pub evidence: Evidence,
+}
+
+/// A whole cart; a message never carries a difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cart {
+    /// In the order of the catalogue.
+    pub lines: heapless::Vec<Line, LINES_MAX>,
+    /// The sum over the lines, minor units.
+    pub total_minor: i64,
+    /// Of every amount in the cart.
+    pub currency: Currency,
+    /// The version of the price list that was used.
+    pub catalogue_version: u32,
+    /// What the scale showed, grams.
+    pub mass_g: i32,
+}
+
+impl Cart {
+    /// The sum over the lines, or `None` if it does not fit.
+    pub fn sum_minor(&self) -> Option<i64> {
+        self.lines
+            .iter()
+            .try_fold(0i64, |sum, line| sum.checked_add(line.unit_minor.checked_mul(i64::from(line.quantity))?))
+    }
+}
+
+/// Why a person is needed, or the shopper must do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Attention {
+    /// An item can't be told for sure.
+    UncertainItem,
+    /// Goods that the store does not sell.
+    UnknownItem,
+    /// Goods lie on top of each other.
+    Overlap,
+    /// Goods lie half out of the picture.
+    OutOfPicture,
+    /// The scale does not agree with the cart.
+    MassMismatch,
+    /// The tray camera is gone.
+    CameraLost,
+    /// More items than the counter handles.
+    TooManyItems,
+    /// A payment's outcome is not known.
+    OutcomeUnknown,
+    /// The books on disk can't be written.
+    StorageFull,
+    /// No engine works.
+    EngineFailed,
+    /// Goods changed after they were paid.
+    GoodsChanged,
+    /// The scale can't be read.
+    ScaleLost,
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// Nobody there.
+    Idle,
+    /// Somebody or something came.
+    Present,
+    /// The cart follows the tray.
+    Scanning,
+    /// Scale quiet and cart stable.
+    Settled,
+    /// The POS shows the offer.
+    Offered,
+    /// The POS took the money.
+    Paid,
+    /// The POS cancelled.
+    Cancelled,
+    /// The shopper left.
+    Abandoned,
+    /// The tray must be empty before the next session.
+    Clearing,
+    /// Something is in the way of a sale.
+    Attention,
+}
+
+/// What runs the detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Rung {
+    /// TensorRT on the GPU.
+    TensorRt,
+    /// ONNX Runtime on the CPU.
+    OnnxRuntime,
+    /// rten on the CPU.
+    Rten,
+    /// Nothing: a person must serve.
+    StaffMode,
+}
+
+/// How it was paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Tender {
+    /// Coins and notes.
+    Cash,
+    /// A card.
+    Card,
+    /// A member's account.
+    Member,
+    /// Anything else.
+    Other,
+}
+
+/// How a sale ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Paid: book it.
+    Paid,
+    /// The POS cancelled it.
+    Cancelled,
+    /// The shopper left.
+    Abandoned,
+}
+
+/// From the counter to the POS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToPos {
+    /// A session began.
+    SessionOpened {
+        /// Its id.
+        sale: SaleId,
+    },
+    /// What lies on the tray now; not yet an offer.
+    CartChanged {
+        /// The session.
+        sale: SaleId,
+        /// All of it.
+        cart: Cart,
+    },
+    /// Durable. This may be paid now.
+    Offer {
+        /// The session.
+        sale: SaleId,
+        /// Counts the offers of one sale from 1.
+        revision: u16,
+        /// What is sold.
+        cart: Cart,
+    },
+    /// Durable. The offer holds no longer: do not take money for it.
+    Withdrawn {
+        /// The session.
+        sale: SaleId,
+        /// The offer.
+        revision: u16,
+    },
+    /// Durable. The sale is over. With [`Outcome::Paid`] this is the receipt: book it once by `sale`.
+    Closed {
+        /// The session.
+        sale: SaleId,
+        /// The offer that it ends.
+        revision: u16,
+        /// How.
+        outcome: Outcome,
+        /// What was sold, or would have been.
+        cart: Cart,
+    },
+    /// Durable. The counter restarted and asks what became of an offer. Answer [`ToTill::OutcomeIs`].
+    QueryOutcome {
+        /// The session.
+        sale: SaleId,
+        /// The offer.
+        revision: u16,
+    },
+    /// Something is in the way, or is no longer.
+    Attention {
+        /// The session, if there is one.
+        sale: Option<SaleId>,
+        /// What.
+        reason: Attention,
+        /// Whether it stands or has cleared.
+        on: bool,
+    },
+    /// A member was recognised; nothing is charged before they confirm.
+    Member {
+        /// The session.
+        sale: SaleId,
+        /// The member's id.
+        member: Sku,
+        /// Similarity, 0..=1000.
+        score_permille: u16,
+    },
+    /// How the counter is; sent on change and with each new connection.
+    State {
+        /// Where the session stands.
+        phase: Phase,
+        /// What runs the detector.
+        rung: Rung,
+        /// Why it is not the rung above; empty when all is well.
+        reason: Text,
+    },
+    /// The counter's wall clock.
+    Clock {
+        /// Seconds since 1970.
+        unix_s: u64,
+        /// Whether anybody set it.
+        trusted: bool,
+    },
+}
+
+impl ToPos {
+    /// Whether the message must be on disk before it is sent and acknowledged after it is stored.
+    pub fn durable(&self) -> bool {
+        matches!(self, Self::Offer { .. } | Self::Withdrawn { .. } | Self::Closed { .. } | Self::QueryOutcome { .. })
+    }
+}
+
+/// From the POS to the counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToTill {
+    /// Durable. The money was taken for this offer.
+    Paid {
+        /// The session.
+        sale: SaleId,
+        /// The offer.
+        revision: u16,
+        /// How.
+        tender: Tender,
+        /// What was taken, minor units.
+        amount_minor: i64,
+    },
+    /// Durable. The offer was refused at the POS.
+    Cancel {
+        /// The session.
+        sale: SaleId,
+    },
+    /// Durable. The answer to [`ToPos::QueryOutcome`]; without an outcome the POS took nothing and never
+    /// will for this sale.
+    OutcomeIs {
+        /// The session.
+        sale: SaleId,
+        /// What became of it.
+        outcome: Option<Outcome>,
+    },
+    /// Durable. A person at the POS settles an attention.
+    Override {
+        /// The session.
+        sale: SaleId,
+        /// The reason that is settled.
+        reason: Attention,
+    },
+    /// The language of the shopper, e.g. `ko` or `en`.
+    Language {
+        /// ISO 639-1.
+        code: [u8; 2],
+    },
+}
+
+impl ToTill {
+    /// Whether the message must be on disk before it is sent and acknowledged after it is stored.
+    pub fn durable(&self) -> bool {
+        !matches!(self, Self::Language { .. })
+    }
+}
+
+/// Encodes `message` into `buffer` and returns the bytes used, or `None` when it does not fit.
+pub fn encode<'b, M: Serialize>(message: &M, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    postcard::to_slice(message, buffer).ok().map(|bytes| &*bytes)
+}
+
+/// Decodes a message; `None` unless the bytes are exactly one.
+pub fn decode<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<M> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((message, [])) => Some(message),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    fn text<const N: usize>(length: usize) -> heapless::String<N> {
+        let mut s = heapless::String::new();
+        for _ in 0..length {
+            s.push('x').unwrap();
+        }
+        s
+    }
+
+    #[test]
+    fn the_largest_message_fits_a_frame() {
+        let evidence = Evidence { votes: u16::MAX, frames: u16::MAX, score_permille: u16::MAX, mass_agrees: true };
+        let line = Line { sku: text(32), name: text(48), unit_minor: i64::MIN, quantity: u16::MAX, evidence };
+        let mut lines = heapless::Vec::new();
+        for _ in 0..LINES_MAX {
+            lines.push(line.clone()).unwrap();
+        }
+        let cart = Cart {
+            lines,
+            total_minor: i64::MIN,
+            currency: Currency(*b"KRW"),
+            catalogue_version: u32::MAX,
+            mass_g: i32::MIN,
+        };
+        let sale = SaleId { counter: u32::MAX, epoch: u32::MAX, session: u32::MAX };
+        let message = ToPos::Closed { sale, revision: u16::MAX, outcome: Outcome::Abandoned, cart };
+        let mut buffer = [0; crate::PAYLOAD_BYTES_MAX];
+        let bytes = encode(&message, &mut buffer).expect("the largest message must fit");
+        assert_eq!(bytes.len(), 2564, "a change here is a change of the specification");
+        assert_eq!(decode::<ToPos>(bytes), Some(message));
+    }
+
+    #[test]
+    fn exact_bytes_of_a_payment() {
+        let sale = SaleId { counter: 1, epoch: 0x0102_0304, session: 7 };
+        let paid = ToTill::Paid { sale, revision: 1, tender: Tender::Card, amount_minor: 2_400 };
+        let mut buffer = [0; 64];
+        let bytes = encode(&paid, &mut buffer).unwrap();
+        assert_eq!(bytes, [0x00, 0x01, 0x84, 0x86, 0x88, 0x08, 0x07, 0x01, 0x01, 0xc0, 0x25]);
+        assert_eq!(decode::<ToTill>(bytes), Some(paid));
+        assert_eq!(decode::<ToTill>(&[0x00, 0x01]), None, "cut short");
+        assert_eq!(decode::<ToTill>(&[0x04, b'k', b'o', 0]), None, "a byte too many");
+    }
+
+    #[test]
+    fn a_sum_that_overflows_is_no_sum() {
+        let line =
+            Line { sku: text(1), name: text(1), unit_minor: i64::MAX, quantity: 2, evidence: Evidence::default() };
+        let mut lines = heapless::Vec::new();
+        lines.push(line).unwrap();
+        let cart = Cart { lines, total_minor: 0, currency: Currency(*b"KRW"), catalogue_version: 0, mass_g: 0 };
+        assert_eq!(cart.sum_minor(), None);
+        assert_eq!(Currency::new("krw"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_decode_or_are_refused(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+            let _ = decode::<ToPos>(&bytes);
+            let _ = decode::<ToTill>(&bytes);
+        }
+    }
+}
