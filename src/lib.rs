@@ -25,5 +25,8 @@ pub mod pos;
 pub mod replay;
 /// Threads, channels, supervisor, signals and the control socket: the live driver.
 pub mod runtime;
+#[cfg(test)]
+mod testing;
+
 /// One file a command.
 pub mod cli;

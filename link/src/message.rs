@@ -135,8 +135,6 @@ pub enum Attention {
     StorageFull,
     /// No engine works.
     EngineFailed,
-    /// Goods changed after they were paid.
-    GoodsChanged,
     /// The scale can't be read.
     ScaleLost,
 }

@@ -1,1 +1,11 @@
-//! See the map in lib.rs.
+//! What the counter decides. [`Core`] is a deterministic state machine: facts and a time go in, messages
+//! go out. It knows no thread, file, clock, camera or socket, allocates nothing in a step and never panics.
+//! Read next: `session` (the one table of states), `cart`, `core`.
+
+pub mod cart;
+pub mod catalogue;
+pub mod core;
+pub mod session;
+
+pub use self::core::{Core, Effect, Health, Input, OpenSale, Settings, View};
+pub use catalogue::{Catalogue, Product};

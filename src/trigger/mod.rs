@@ -1,6 +1,20 @@
-//! Lines and load cell to events. Debounce is pure: raw levels and readings come in with their time,
-//! [`TriggerEvent`]s go out. Sources (script now; GPIO and IIO have their own files) know no debounce.
+//! Lines and load cell to events. Debounce and stability are pure: raw levels and readings come in with
+//! their time, [`TriggerEvent`]s go out. Sources know neither. Read next: `debounce`, `scale`, `script`.
 
+pub mod debounce;
 pub mod event;
+pub mod scale;
+pub mod script;
 
+pub use debounce::Debounce;
 pub use event::TriggerEvent;
+pub use scale::Scale;
+
+/// What a source delivers, before debounce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawEvent {
+    /// The presence line's level.
+    Presence(bool),
+    /// A reading of the load cell, grams, tare subtracted.
+    LoadGrams(i32),
+}

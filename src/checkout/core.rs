@@ -1,0 +1,509 @@
+//! The core itself: facts in, what happens derived from them, the table run, messages out.
+
+use till_link::message::Text;
+use till_link::{Attention, Cart, Outcome, Phase, Rung, SaleId, ToPos, ToTill};
+
+use crate::checkout::cart::{Tally, same_goods, tally};
+use crate::checkout::catalogue::Catalogue;
+use crate::checkout::session::{Action, Happening, find};
+use crate::trigger::TriggerEvent;
+use crate::vision::TrayObservation;
+
+#[cfg(test)]
+mod tests;
+
+/// Rows that one step may run at most; the longest chain in the table is shorter.
+const ROWS_A_STEP_MAX: usize = 8;
+/// The cart is told to the POS at most this often.
+const CART_EVERY_MS: u64 = 150;
+
+/// What the configuration decides about a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Agreement must stand this long before an offer.
+    pub settle_ms: u64,
+    /// An item with fewer votes is not believed.
+    pub votes_min: u16,
+    /// An empty tray must stay empty this long before the next session.
+    pub clear_ms: u64,
+    /// What the tray speaks against a sale must stand this long before it is raised.
+    pub attention_ms: u64,
+    /// More load than this is goods, grams.
+    pub load_present_g: i32,
+    /// While an offer stands, a load that moves by more than this takes it back, grams.
+    pub hold_g: i32,
+    /// Whether there is a scale; without one no mass is compared.
+    pub scale: bool,
+}
+
+/// What comes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Time has passed.
+    Tick,
+    /// Line or scale.
+    Trigger(TriggerEvent),
+    /// The tray, after one frame.
+    Tray(&'a TrayObservation),
+    /// The POS; a durable one is in the books already.
+    Pos(&'a ToTill),
+    /// How the rooms are.
+    Health(Health),
+    /// The link came up: the POS knows nothing volatile yet.
+    LinkUp,
+}
+
+/// What the core must know of the rooms around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// The tray camera delivers no pictures, or does again.
+    CameraLost(bool),
+    /// No engine works, or one does again.
+    EngineFailed(bool),
+    /// The books can't be written, or can again.
+    StorageFull(bool),
+    /// Another rung of the ladder runs the detector.
+    Rung(Rung),
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Into the books, then to the POS.
+    Durable(ToPos),
+    /// To the POS if it is there.
+    Volatile(ToPos),
+    /// Vision may run (true) or sleep.
+    Look(bool),
+}
+
+/// An offer whose end is not in the books.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSale {
+    /// Which.
+    pub sale: SaleId,
+    /// Its last offer.
+    pub revision: u16,
+    /// What was offered.
+    pub cart: Cart,
+}
+
+/// What `till status` shows of the core.
+#[derive(Clone, Debug)]
+pub struct View<'a> {
+    /// Where the session stands.
+    pub phase: Phase,
+    /// The session, unless idle.
+    pub sale: Option<SaleId>,
+    /// What is in the way.
+    pub attention: Option<Attention>,
+    /// What lies on the tray.
+    pub cart: Option<&'a Cart>,
+}
+
+/// The checkout core. See the module's text.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    catalogue: Catalogue,
+    labels: Vec<Option<u16>>,
+    counter: u32,
+    epoch: u32,
+    session_last: u32,
+    phase: Phase,
+    phase_since_ms: u64,
+    sale: Option<SaleId>,
+    revision: u16,
+    /// The last offer; stays after it was withdrawn, because a payment for it may be on the wire.
+    offered: Option<Cart>,
+    attention: Option<Attention>,
+    tray: Option<TrayObservation>,
+    tally: Option<Tally>,
+    load: Option<(i32, bool)>,
+    load_lost: bool,
+    presence: bool,
+    came: bool,
+    camera_lost: bool,
+    engine_failed: bool,
+    storage_full: bool,
+    rung: Rung,
+    against_since: Option<(Attention, u64)>,
+    empty_since_ms: Option<u64>,
+    pos_says: Option<Happening>,
+    told_cart: Option<(Cart, u64)>,
+    state_due: bool,
+}
+
+impl Core {
+    /// A core in Idle. `labels` are the engine's; `session_floor` is a number below every session to come.
+    pub fn new<'l>(
+        settings: Settings,
+        catalogue: Catalogue,
+        labels: impl IntoIterator<Item = &'l str>,
+        counter: u32,
+        epoch: u32,
+        session_floor: u32,
+    ) -> Self {
+        let labels = catalogue.index_labels(labels);
+        Self {
+            settings,
+            catalogue,
+            labels,
+            counter,
+            epoch,
+            session_last: session_floor,
+            phase: Phase::Idle,
+            phase_since_ms: 0,
+            sale: None,
+            revision: 0,
+            offered: None,
+            attention: None,
+            tray: None,
+            tally: None,
+            load: None,
+            load_lost: false,
+            presence: false,
+            came: false,
+            camera_lost: false,
+            engine_failed: false,
+            storage_full: false,
+            rung: Rung::Rten,
+            against_since: None,
+            empty_since_ms: None,
+            pos_says: None,
+            told_cart: None,
+            state_due: true,
+        }
+    }
+
+    /// What `till status` shows.
+    pub fn view(&self) -> View<'_> {
+        View {
+            phase: self.phase,
+            sale: self.sale,
+            attention: self.attention,
+            cart: self.tally.as_ref().map(|tally| &tally.cart),
+        }
+    }
+
+    /// New prices, taken only between sessions; `false` while one is live.
+    pub fn set_catalogue<'l>(&mut self, catalogue: Catalogue, labels: impl IntoIterator<Item = &'l str>) -> bool {
+        if self.phase != Phase::Idle {
+            return false;
+        }
+        self.labels = catalogue.index_labels(labels);
+        self.catalogue = catalogue;
+        true
+    }
+
+    /// After a restart: an offer was made and its end is not in the books. Asks the POS by the sale's id.
+    pub fn recover(&mut self, now_ms: u64, open: OpenSale, sink: &mut dyn FnMut(Effect)) {
+        self.session_last = self.session_last.max(open.sale.session);
+        self.sale = Some(open.sale);
+        self.revision = open.revision;
+        self.offered = Some(open.cart);
+        self.phase = Phase::Attention;
+        self.phase_since_ms = now_ms;
+        self.attention = Some(Attention::OutcomeUnknown);
+        sink(Effect::Look(true));
+        sink(Effect::Durable(ToPos::QueryOutcome { sale: open.sale, revision: open.revision }));
+        self.tell_attention(true, sink);
+    }
+
+    /// One step: a fact and the time, and everything that follows from them.
+    pub fn step(&mut self, now_ms: u64, input: Input<'_>, sink: &mut dyn FnMut(Effect)) {
+        self.learn(now_ms, input);
+        for _ in 0..ROWS_A_STEP_MAX {
+            let Some(row) = self.happening(now_ms).and_then(|happening| find(self.phase, happening)) else { break };
+            self.phase = row.to;
+            self.phase_since_ms = now_ms;
+            self.state_due = true;
+            self.act(now_ms, row.action, sink);
+        }
+        self.pos_says = None;
+        self.tell(now_ms, sink);
+    }
+
+    fn learn(&mut self, now_ms: u64, input: Input<'_>) {
+        match input {
+            Input::Tick => {}
+            Input::LinkUp => {
+                self.state_due = true;
+                self.told_cart = None;
+            }
+            Input::Trigger(TriggerEvent::Presence(level)) => {
+                self.came |= level && !self.presence;
+                self.presence = level;
+            }
+            Input::Trigger(TriggerEvent::Load { grams, quiet }) => {
+                self.load = Some((grams, quiet));
+                self.load_lost = false;
+            }
+            Input::Trigger(TriggerEvent::LoadLost) => self.load_lost = true,
+            Input::Tray(observation) if self.sale.is_some() || self.phase == Phase::Clearing => {
+                match &mut self.tray {
+                    Some(tray) => tray.clone_from(observation),
+                    None => self.tray = Some(observation.clone()),
+                }
+            }
+            // A picture from before the session is no evidence.
+            Input::Tray(_) => {}
+            Input::Pos(message) => self.pos_says = self.understand(message),
+            Input::Health(Health::CameraLost(lost)) => self.camera_lost = lost,
+            Input::Health(Health::EngineFailed(failed)) => self.engine_failed = failed,
+            Input::Health(Health::StorageFull(full)) => self.storage_full = full,
+            Input::Health(Health::Rung(rung)) => {
+                self.state_due |= rung != self.rung;
+                self.rung = rung;
+            }
+        }
+        if matches!(input, Input::Tray(_) | Input::Trigger(TriggerEvent::Load { .. })) {
+            self.tally = self.tray.as_ref().map(|tray| {
+                let mass_g = self.load.filter(|_| self.settings.scale).map(|(grams, _)| grams);
+                tally(tray, &self.catalogue, &self.labels, mass_g, self.settings.votes_min)
+            });
+        }
+        self.empty_since_ms = if self.tray_empty() { self.empty_since_ms.or(Some(now_ms)) } else { None };
+        self.against_since = match (self.speaks_against(), self.against_since) {
+            (Some(now), Some((before, since_ms))) if now == before => Some((before, since_ms)),
+            (Some(now), _) => Some((now, now_ms)),
+            (None, _) => None,
+        };
+    }
+
+    /// What a message of the POS means for the sale at hand; nothing for any other sale.
+    fn understand(&self, message: &ToTill) -> Option<Happening> {
+        let offered = self.offered.as_ref()?;
+        let mine = |sale: &SaleId| self.sale == Some(*sale);
+        match message {
+            ToTill::Paid { sale, revision, amount_minor, .. } if mine(sale) => {
+                let last_offer = *revision == self.revision && *amount_minor == offered.total_minor;
+                Some(if last_offer { Happening::PaidFor } else { Happening::Refused })
+            }
+            ToTill::Cancel { sale } if mine(sale) => Some(Happening::Refused),
+            ToTill::OutcomeIs { sale, outcome } if mine(sale) && self.attention == Some(Attention::OutcomeUnknown) => {
+                Some(if *outcome == Some(Outcome::Paid) { Happening::PaidFor } else { Happening::Refused })
+            }
+            ToTill::Override { sale, reason } if mine(sale) && self.attention == Some(*reason) => Some(Happening::Refused),
+            _ => None,
+        }
+    }
+
+    fn still(&self) -> bool {
+        self.tray.as_ref().is_some_and(|tray| tray.settled) && self.load_quiet()
+    }
+
+    fn load_quiet(&self) -> bool {
+        !self.settings.scale || self.load.is_some_and(|(_, quiet)| quiet)
+    }
+
+    fn loaded(&self) -> bool {
+        self.settings.scale && self.load.is_some_and(|(grams, _)| grams > self.settings.load_present_g)
+    }
+
+    fn goods_seen(&self) -> bool {
+        self.tray.as_ref().is_some_and(|tray| !tray.items.is_empty())
+    }
+
+    fn tray_empty(&self) -> bool {
+        !self.loaded() && !self.goods_seen() && !self.tray.as_ref().is_some_and(|tray| tray.hand)
+    }
+
+    /// What the rooms or the tray put in the way of a sale at this moment.
+    fn speaks_against(&self) -> Option<Attention> {
+        if self.storage_full {
+            Some(Attention::StorageFull)
+        } else if self.engine_failed {
+            Some(Attention::EngineFailed)
+        } else if self.camera_lost {
+            Some(Attention::CameraLost)
+        } else if self.settings.scale && self.load_lost {
+            Some(Attention::ScaleLost)
+        } else if self.still() && !self.tray_empty() {
+            self.tally.as_ref().and_then(|tally| tally.against)
+        } else {
+            None
+        }
+    }
+
+    /// The same, once it has stood long enough to bother a person.
+    fn cause(&self, now_ms: u64) -> Option<Attention> {
+        let (reason, since_ms) = self.against_since?;
+        let at_once = matches!(
+            reason,
+            Attention::StorageFull | Attention::EngineFailed | Attention::CameraLost | Attention::ScaleLost
+        );
+        (at_once || now_ms.saturating_sub(since_ms) >= self.settings.attention_ms).then_some(reason)
+    }
+
+    /// The cart that could be offered now.
+    fn agreed(&self) -> Option<&Cart> {
+        let tally = self.tally.as_ref()?;
+        let sellable = !tally.cart.lines.is_empty() && tally.against.is_none();
+        (sellable && self.still() && self.speaks_against().is_none()).then_some(&tally.cart)
+    }
+
+    /// Whether the goods are no longer those of the offer. A hand that passes over the tray on its way to
+    /// the POS moves neither.
+    fn moved_since_offer(&self) -> bool {
+        let (Some(offered), Some(tray)) = (&self.offered, &self.tray) else { return false };
+        let load_moved = match self.load.filter(|_| self.settings.scale) {
+            Some((grams, _)) => grams.saturating_sub(offered.mass_g).saturating_abs() > self.settings.hold_g,
+            None => !tray.settled,
+        };
+        let cart_moved = tray.settled && self.tally.as_ref().is_none_or(|tally| !same_goods(&tally.cart, offered));
+        load_moved || cart_moved
+    }
+
+    fn left(&self, now_ms: u64) -> bool {
+        !self.presence && self.empty_since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= self.settings.clear_ms)
+    }
+
+    /// What happens now, the gravest first.
+    fn happening(&self, now_ms: u64) -> Option<Happening> {
+        if let Some(said) = self.pos_says {
+            // What the POS said counts once, in the state that can hear it.
+            if find(self.phase, said).is_some() {
+                return Some(said);
+            }
+        }
+        match self.phase {
+            Phase::Idle => (self.came || self.loaded()).then_some(Happening::Came),
+            Phase::Paid | Phase::Cancelled | Phase::Abandoned => Some(Happening::Told),
+            Phase::Clearing => {
+                let since_ms = self.empty_since_ms?.max(self.phase_since_ms);
+                (now_ms.saturating_sub(since_ms) >= self.settings.clear_ms).then_some(Happening::Cleared)
+            }
+            Phase::Attention => self.in_attention(now_ms),
+            Phase::Offered if self.cause(now_ms).is_some() => Some(Happening::Cause),
+            Phase::Offered => self.moved_since_offer().then_some(Happening::Moved),
+            _ if self.cause(now_ms).is_some() => Some(Happening::Cause),
+            _ if self.left(now_ms) => Some(Happening::Left),
+            Phase::Present => self.goods_seen().then_some(Happening::GoodsSeen),
+            Phase::Scanning => self.agreed().map(|_| Happening::Agreed),
+            Phase::Settled => match self.agreed() {
+                Some(cart) if self.told_cart.as_ref().is_some_and(|(told, _)| same_goods(told, cart)) => {
+                    (now_ms.saturating_sub(self.phase_since_ms) >= self.settings.settle_ms).then_some(Happening::Held)
+                }
+                _ => Some(Happening::Moved),
+            },
+        }
+    }
+
+    fn in_attention(&self, now_ms: u64) -> Option<Happening> {
+        // Only the POS or a person knows what became of the money.
+        if self.attention == Some(Attention::OutcomeUnknown) {
+            return None;
+        }
+        if self.left(now_ms) {
+            return Some(Happening::Left);
+        }
+        match self.cause(now_ms) {
+            Some(reason) if Some(reason) != self.attention => Some(Happening::OtherCause),
+            Some(_) => None,
+            // While goods move nobody knows yet; an empty tray has nothing against it.
+            None if self.against_since.is_some() => None,
+            None if self.still() || self.tray_empty() => Some(Happening::CauseGone),
+            None => None,
+        }
+    }
+
+    fn act(&mut self, now_ms: u64, action: Action, sink: &mut dyn FnMut(Effect)) {
+        match action {
+            Action::None => {}
+            Action::Open => {
+                self.came = false;
+                self.session_last = self.session_last.saturating_add(1);
+                let sale = SaleId { counter: self.counter, epoch: self.epoch, session: self.session_last };
+                self.sale = Some(sale);
+                sink(Effect::Look(true));
+                sink(Effect::Volatile(ToPos::SessionOpened { sale }));
+            }
+            Action::Offer => self.offer(sink),
+            Action::Withdraw => self.withdraw(sink),
+            Action::WithdrawAndRaise => {
+                self.withdraw(sink);
+                self.raise(now_ms, sink);
+            }
+            Action::Raise => self.raise(now_ms, sink),
+            Action::Lower => self.lower(sink),
+            Action::Exchange => {
+                self.lower(sink);
+                self.raise(now_ms, sink);
+            }
+            Action::ClosePaid => self.close(Outcome::Paid, sink),
+            Action::CloseCancelled => self.close(Outcome::Cancelled, sink),
+            Action::CloseAbandoned => self.close(Outcome::Abandoned, sink),
+            Action::Rest => {
+                self.sale = None;
+                self.tray = None;
+                self.tally = None;
+                self.told_cart = None;
+                self.against_since = None;
+                sink(Effect::Look(false));
+            }
+        }
+    }
+
+    fn offer(&mut self, sink: &mut dyn FnMut(Effect)) {
+        let (Some(sale), Some(cart)) = (self.sale, self.agreed().cloned()) else { return };
+        self.revision = self.revision.saturating_add(1);
+        self.offered = Some(cart.clone());
+        sink(Effect::Durable(ToPos::Offer { sale, revision: self.revision, cart }));
+    }
+
+    fn withdraw(&mut self, sink: &mut dyn FnMut(Effect)) {
+        if let Some(sale) = self.sale {
+            sink(Effect::Durable(ToPos::Withdrawn { sale, revision: self.revision }));
+        }
+    }
+
+    fn raise(&mut self, now_ms: u64, sink: &mut dyn FnMut(Effect)) {
+        self.attention = self.cause(now_ms);
+        self.tell_attention(true, sink);
+    }
+
+    fn lower(&mut self, sink: &mut dyn FnMut(Effect)) {
+        self.tell_attention(false, sink);
+        self.attention = None;
+    }
+
+    fn tell_attention(&self, on: bool, sink: &mut dyn FnMut(Effect)) {
+        if let Some(reason) = self.attention {
+            sink(Effect::Volatile(ToPos::Attention { sale: self.sale, reason, on }));
+        }
+    }
+
+    /// Ends the sale in the books, if they ever heard of it.
+    fn close(&mut self, outcome: Outcome, sink: &mut dyn FnMut(Effect)) {
+        self.lower(sink);
+        if let (Some(sale), Some(cart)) = (self.sale, self.offered.take()) {
+            sink(Effect::Durable(ToPos::Closed { sale, revision: self.revision, outcome, cart }));
+        }
+        self.revision = 0;
+        self.sale = None;
+        self.told_cart = None;
+        self.came = false;
+    }
+
+    /// What the POS should see: the cart as it changes, the state when it does.
+    fn tell(&mut self, now_ms: u64, sink: &mut dyn FnMut(Effect)) {
+        let following = matches!(self.phase, Phase::Scanning | Phase::Settled | Phase::Attention);
+        if let (true, Some(sale), Some(tally)) = (following, self.sale, &self.tally) {
+            let due = match &self.told_cart {
+                None => true,
+                Some((told, at_ms)) => !same_goods(told, &tally.cart) && now_ms.saturating_sub(*at_ms) >= CART_EVERY_MS,
+            };
+            if due {
+                self.told_cart = Some((tally.cart.clone(), now_ms));
+                sink(Effect::Volatile(ToPos::CartChanged { sale, cart: tally.cart.clone() }));
+            }
+        }
+        if std::mem::take(&mut self.state_due) {
+            let reason = if self.engine_failed { "no engine works" } else { "" };
+            let rung = if self.engine_failed { Rung::StaffMode } else { self.rung };
+            let reason = Text::try_from(reason).unwrap_or_default();
+            sink(Effect::Volatile(ToPos::State { phase: self.phase, rung, reason }));
+        }
+    }
+}

@@ -1,0 +1,346 @@
+use proptest::prelude::*;
+use till_link::{Currency, Evidence, Tender};
+
+use super::*;
+use crate::vision::{Class, TrayItem};
+
+const SETTINGS: Settings = Settings {
+    settle_ms: 800,
+    votes_min: 5,
+    clear_ms: 500,
+    attention_ms: 1_500,
+    load_present_g: 5,
+    hold_g: 10,
+    scale: true,
+};
+const TEA_G: i32 = 100;
+const LABELS: [&str; 3] = ["tea", "jam", "not-in-the-catalogue"];
+
+fn catalogue() -> Catalogue {
+    let text = "sku,name,price_minor,currency,mass_g,mass_tolerance_g\ntea,Tea,900,KRW,100,4\njam,Jam,2400,KRW,250,6\n";
+    Catalogue::parse(text.as_bytes(), Currency(*b"KRW")).unwrap()
+}
+
+/// A core, its time, and everything it ever said.
+struct Bench {
+    core: Core,
+    now_ms: u64,
+    said: Vec<Effect>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { core: Core::new(SETTINGS, catalogue(), LABELS, 1, 77, 0), now_ms: 1_000, said: Vec::new() }
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let said = &mut self.said;
+        self.core.step(self.now_ms, input, &mut |effect| said.push(effect));
+    }
+
+    fn pass(&mut self, ms: u64) {
+        for _ in 0..ms / 50 {
+            self.now_ms += 50;
+            self.step(Input::Tick);
+        }
+    }
+
+    fn load(&mut self, grams: i32) {
+        self.step(Input::Trigger(TriggerEvent::Load { grams, quiet: true }));
+    }
+
+    fn tray(&mut self, classes: &[Class]) {
+        let tray = tray(classes, true);
+        self.step(Input::Tray(&tray));
+    }
+
+    fn phase(&self) -> Phase {
+        self.core.view().phase
+    }
+
+    fn durable(&self) -> Vec<&ToPos> {
+        self.said.iter().filter_map(|effect| if let Effect::Durable(message) = effect { Some(message) } else { None }).collect()
+    }
+
+    /// A tea lies on the tray and is offered.
+    fn offered() -> Self {
+        let mut bench = Self::new();
+        bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+        bench.load(TEA_G);
+        bench.tray(&[Class::Product(0)]);
+        bench.pass(900);
+        assert_eq!(bench.phase(), Phase::Offered);
+        bench
+    }
+
+    fn pay(&mut self, revision: u16, amount_minor: i64) {
+        let sale = self.core.view().sale.unwrap();
+        self.step(Input::Pos(&ToTill::Paid { sale, revision, tender: Tender::Card, amount_minor }));
+    }
+
+    fn leave(&mut self) {
+        self.load(0);
+        self.tray(&[]);
+        self.step(Input::Trigger(TriggerEvent::Presence(false)));
+        self.pass(1_000);
+    }
+}
+
+fn tray(classes: &[Class], settled: bool) -> TrayObservation {
+    let mut tray = TrayObservation { settled, ..TrayObservation::default() };
+    for (i, &class) in classes.iter().enumerate() {
+        let item = TrayItem {
+            track: i as u32,
+            class,
+            runner_up: None,
+            votes: 9,
+            frames: 10,
+            score_permille: 900,
+            bbox: [0.0; 4],
+            clipped: false,
+            overlapped: false,
+            stable: settled,
+        };
+        let _ = tray.items.push(item);
+    }
+    tray
+}
+
+#[test]
+fn goods_are_offered_paid_and_cleared() {
+    let mut bench = Bench::offered();
+    bench.pay(1, 900);
+    assert_eq!(bench.phase(), Phase::Clearing);
+    bench.leave();
+    assert_eq!(bench.phase(), Phase::Idle);
+    let [ToPos::Offer { sale, revision: 1, cart }, ToPos::Closed { sale: closed, outcome: Outcome::Paid, cart: sold, .. }] =
+        bench.durable()[..]
+    else {
+        panic!("{:?}", bench.durable())
+    };
+    assert_eq!((sale, cart), (closed, sold));
+    assert_eq!(cart.lines[0].evidence, Evidence { votes: 9, frames: 10, score_permille: 900, mass_agrees: true });
+    assert_eq!(bench.said.first(), Some(&Effect::Look(true)));
+    assert!(bench.said.contains(&Effect::Look(false)));
+}
+
+#[test]
+fn an_offer_waits_for_the_settle_time() {
+    let mut bench = Bench::new();
+    bench.load(TEA_G);
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(750);
+    assert_eq!((bench.phase(), bench.durable().len()), (Phase::Settled, 0));
+    bench.pass(50);
+    assert_eq!(bench.phase(), Phase::Offered);
+}
+
+#[test]
+fn goods_added_take_the_offer_back_and_a_new_one_follows() {
+    let mut bench = Bench::offered();
+    bench.load(TEA_G + 250);
+    assert_eq!(bench.phase(), Phase::Scanning);
+    bench.tray(&[Class::Product(0), Class::Product(1)]);
+    bench.pass(1_000);
+    assert_eq!(bench.phase(), Phase::Offered);
+    let [ToPos::Offer { .. }, ToPos::Withdrawn { revision: 1, .. }, ToPos::Offer { revision: 2, cart, .. }] = bench.durable()[..] else {
+        panic!("{:?}", bench.durable())
+    };
+    assert_eq!(cart.total_minor, 3_300);
+}
+
+#[test]
+fn a_payment_that_crossed_the_withdrawal_is_honoured() {
+    let mut bench = Bench::offered();
+    bench.load(TEA_G + 250);
+    bench.pay(1, 900);
+    assert!(matches!(bench.durable()[..], [_, _, ToPos::Closed { outcome: Outcome::Paid, .. }]));
+}
+
+#[test]
+fn a_payment_of_another_amount_or_offer_closes_the_sale_unpaid() {
+    for (revision, amount_minor) in [(1, 901), (2, 900)] {
+        let mut bench = Bench::offered();
+        bench.pay(revision, amount_minor);
+        assert!(matches!(bench.durable()[..], [_, ToPos::Closed { outcome: Outcome::Cancelled, .. }]));
+    }
+}
+
+#[test]
+fn unsure_and_unknown_are_never_charged_and_clear_themselves() {
+    for (class, reason) in [
+        (Class::Unsure, Attention::UncertainItem),
+        (Class::Unknown, Attention::UnknownItem),
+        (Class::Product(2), Attention::UnknownItem),
+    ] {
+        let mut bench = Bench::new();
+        bench.load(TEA_G);
+        bench.tray(&[Class::Product(0), class]);
+        bench.pass(1_400);
+        assert_ne!(bench.phase(), Phase::Attention);
+        bench.pass(100);
+        assert_eq!(bench.core.view().attention, Some(reason));
+        assert!(bench.durable().is_empty());
+        bench.tray(&[Class::Product(0)]);
+        bench.pass(1_000);
+        assert_eq!((bench.phase(), bench.core.view().attention), (Phase::Offered, None));
+    }
+}
+
+#[test]
+fn a_mass_that_does_not_agree_is_not_sold() {
+    let mut bench = Bench::new();
+    bench.load(TEA_G - 5);
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(3_000);
+    assert_eq!((bench.core.view().attention, bench.durable().len()), (Some(Attention::MassMismatch), 0));
+    bench.leave();
+    assert_eq!(bench.phase(), Phase::Idle);
+}
+
+#[test]
+fn goods_that_the_camera_does_not_see_are_noticed_by_their_mass() {
+    let mut bench = Bench::new();
+    bench.load(500);
+    bench.tray(&[]);
+    bench.pass(2_000);
+    assert_eq!(bench.core.view().attention, Some(Attention::MassMismatch));
+}
+
+#[test]
+fn a_full_disk_stops_selling_at_once_and_selling_goes_on_afterwards() {
+    let mut bench = Bench::offered();
+    bench.step(Input::Health(Health::StorageFull(true)));
+    assert_eq!(bench.core.view().attention, Some(Attention::StorageFull));
+    bench.step(Input::Health(Health::StorageFull(false)));
+    bench.pass(1_000);
+    assert_eq!(bench.phase(), Phase::Offered);
+}
+
+#[test]
+fn after_a_restart_the_pos_is_asked_and_the_sale_is_not_repeated() {
+    let open = {
+        let bench = Bench::offered();
+        let ToPos::Offer { sale, revision, cart } = bench.durable()[0].clone() else { panic!() };
+        OpenSale { sale, revision, cart }
+    };
+    for (outcome, expected) in [(Some(Outcome::Paid), Outcome::Paid), (None, Outcome::Cancelled)] {
+        let mut bench = Bench::new();
+        let said = &mut bench.said;
+        bench.core.recover(1_000, open.clone(), &mut |effect| said.push(effect));
+        bench.load(TEA_G);
+        bench.tray(&[Class::Product(0)]);
+        bench.pass(5_000);
+        assert_eq!(bench.core.view().attention, Some(Attention::OutcomeUnknown));
+        bench.step(Input::Pos(&ToTill::OutcomeIs { sale: open.sale, outcome }));
+        let [ToPos::QueryOutcome { .. }, ToPos::Closed { sale, outcome, .. }] = bench.durable()[..] else { panic!() };
+        assert_eq!((*sale, *outcome), (open.sale, expected));
+        bench.leave();
+        assert_eq!(bench.phase(), Phase::Idle);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Fact {
+    Pass(u16),
+    Presence(bool),
+    Load(i32, bool),
+    LoadLost,
+    Tray(Vec<u8>, bool),
+    Paid(u16, bool),
+    Cancel,
+    Outcome(bool),
+    Camera(bool),
+    Engine(bool),
+    Storage(bool),
+}
+
+fn fact() -> impl Strategy<Value = Fact> {
+    prop_oneof![
+        8 => (1u16..40).prop_map(Fact::Pass),
+        2 => any::<bool>().prop_map(Fact::Presence),
+        4 => (prop_oneof![Just(0), Just(100), Just(200), Just(250), Just(350), any::<i32>()], any::<bool>()).prop_map(|(g, q)| Fact::Load(g, q)),
+        1 => Just(Fact::LoadLost),
+        6 => (proptest::collection::vec(0u8..6, 0..4), any::<bool>()).prop_map(|(classes, settled)| Fact::Tray(classes, settled)),
+        3 => (0u16..3, any::<bool>()).prop_map(|(revision, right)| Fact::Paid(revision, right)),
+        1 => Just(Fact::Cancel),
+        1 => any::<bool>().prop_map(Fact::Outcome),
+        1 => any::<bool>().prop_map(Fact::Camera),
+        1 => any::<bool>().prop_map(Fact::Engine),
+        1 => any::<bool>().prop_map(Fact::Storage),
+    ]
+}
+
+fn feed(bench: &mut Bench, fact: Fact) {
+    let sale = bench.core.view().sale.unwrap_or(SaleId { counter: 1, epoch: 77, session: 1 });
+    match fact {
+        Fact::Pass(n) => bench.pass(u64::from(n) * 50),
+        Fact::Presence(level) => bench.step(Input::Trigger(TriggerEvent::Presence(level))),
+        Fact::Load(grams, quiet) => bench.step(Input::Trigger(TriggerEvent::Load { grams, quiet })),
+        Fact::LoadLost => bench.step(Input::Trigger(TriggerEvent::LoadLost)),
+        Fact::Tray(classes, settled) => {
+            let classes: Vec<Class> = classes
+                .into_iter()
+                .map(|class| match class {
+                    0..4 => Class::Product(u16::from(class)),
+                    4 => Class::Unknown,
+                    _ => Class::Unsure,
+                })
+                .collect();
+            bench.step(Input::Tray(&tray(&classes, settled)));
+        }
+        Fact::Paid(revision, right) => {
+            let total = bench.core.offered.as_ref().map_or(0, |cart| cart.total_minor);
+            let amount_minor = if right { total } else { total + 1 };
+            bench.step(Input::Pos(&ToTill::Paid { sale, revision, tender: Tender::Cash, amount_minor }));
+        }
+        Fact::Cancel => bench.step(Input::Pos(&ToTill::Cancel { sale })),
+        Fact::Outcome(paid) => {
+            bench.step(Input::Pos(&ToTill::OutcomeIs { sale, outcome: paid.then_some(Outcome::Paid) }));
+        }
+        Fact::Camera(lost) => bench.step(Input::Health(Health::CameraLost(lost))),
+        Fact::Engine(failed) => bench.step(Input::Health(Health::EngineFailed(failed))),
+        Fact::Storage(full) => bench.step(Input::Health(Health::StorageFull(full))),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_books_are_sound(facts in proptest::collection::vec(fact(), 1..150)) {
+        let mut bench = Bench::new();
+        for fact in facts {
+            feed(&mut bench, fact);
+        }
+        let mut open: Option<(SaleId, u16, Cart)> = None;
+        let mut closed = std::collections::HashSet::new();
+        for message in bench.durable() {
+            match message {
+                ToPos::Offer { sale, revision, cart } => {
+                    prop_assert!(!closed.contains(sale), "an offer after the end");
+                    prop_assert_eq!(Some(cart.total_minor), cart.sum_minor());
+                    prop_assert!(!cart.lines.is_empty());
+                    for line in &cart.lines {
+                        prop_assert!(line.evidence.votes >= SETTINGS.votes_min && line.evidence.mass_agrees);
+                        prop_assert!(["tea", "jam"].contains(&line.sku.as_str()));
+                    }
+                    open = Some((*sale, *revision, cart.clone()));
+                }
+                ToPos::Withdrawn { sale, revision } => {
+                    prop_assert_eq!(open.as_ref().map(|(sale, revision, _)| (*sale, *revision)), Some((*sale, *revision)));
+                }
+                ToPos::Closed { sale, revision, cart, .. } => {
+                    prop_assert!(closed.insert(*sale), "closed twice");
+                    prop_assert_eq!(open.take(), Some((*sale, *revision, cart.clone())), "not what was offered");
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        // Everybody goes home, everything is mended: the counter is ready for the next.
+        for health in [Health::CameraLost(false), Health::EngineFailed(false), Health::StorageFull(false)] {
+            bench.step(Input::Health(health));
+        }
+        bench.leave();
+        bench.pass(3_000);
+        prop_assert_eq!(bench.phase(), Phase::Idle);
+    }
+}
