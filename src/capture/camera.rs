@@ -140,6 +140,17 @@ impl Camera {
         self.lose(now_ms);
     }
 
+    /// The recording is over and is to be played again: at once if it showed anything.
+    pub fn over(&mut self, now_ms: u64) {
+        if self.state == State::Opening {
+            self.lose(now_ms);
+        } else {
+            self.state = State::Opening;
+            self.open = false;
+            self.reopen_at_ms = now_ms;
+        }
+    }
+
     /// The recording is over and is not to be played again.
     pub fn ended(&mut self) {
         self.state = State::Ended;
@@ -256,6 +267,16 @@ mod tests {
         (0..=50).for_each(|i| c.frame(1_100 + i * 100));
         c.failed(6_200);
         assert_eq!(c.next(6_200), Act::Wait(250));
+    }
+
+    #[test]
+    fn a_recording_starts_again_at_once_unless_it_is_empty() {
+        let mut c = streaming();
+        c.over(200);
+        assert_eq!(c.next(200), Act::Open);
+        c.opened(200);
+        c.over(210);
+        assert_eq!((c.next(210), c.state()), (Act::Wait(250), State::Lost));
     }
 
     #[test]

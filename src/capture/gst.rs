@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
-use gstreamer_video::{VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
+use gstreamer_video::{VideoColorMatrix, VideoColorRange, VideoFormat, VideoFrameExt, VideoFrameRef, VideoInfo};
 
 use super::clock::monotonic_ns;
-use super::{CaptureError, CaptureErrorKind, Frame, Opener, PixelFormat, Plane, Read, Stream};
+use super::{CaptureError, CaptureErrorKind, Frame, Matrix, Opener, PixelFormat, Plane, Read, Stream};
 
-/// What vision reads. Video is asked for in BT.601 limited range, the one that pre-processing converts
-/// from; whatever comes otherwise is converted by `videoconvert`, which passes matching frames through.
-const CAPS: &str = "video/x-raw,format=(string){YUY2,NV12,I420},colorimetry=(string)bt601;\
-                    video/x-raw,format=(string){RGB,BGR,BGRx,GRAY8}";
+/// What vision reads; whatever comes otherwise is converted by `videoconvert`, which passes these through.
+const CAPS: &str = "video/x-raw,format=(string){YUY2,NV12,I420,RGB,BGR,BGRx,GRAY8}";
 /// An error on the bus doesn't wake a waiting sink, so waits are cut into pieces of this.
 const SLICE: Duration = Duration::from_millis(50);
 /// `decodebin` swallows the error of a container without streams and then waits for ever: a file that
@@ -316,6 +314,7 @@ impl Drop for GstStream {
 /// The one copy: each plane with its own stride, so rows keep the padding they came with.
 fn copy(picture: &VideoFrameRef<&gst::BufferRef>, format: PixelFormat, frame: &mut Frame) -> Option<()> {
     frame.format = format;
+    frame.matrix = matrix_of(picture.info());
     frame.width = picture.width();
     frame.height = picture.height();
     frame.planes = [Plane::default(); 3];
@@ -340,6 +339,18 @@ fn format_of(format: VideoFormat) -> Option<PixelFormat> {
         VideoFormat::Gray8 => PixelFormat::Grey,
         _ => return None,
     })
+}
+
+fn matrix_of(info: &VideoInfo) -> Matrix {
+    let colours = info.colorimetry();
+    let full = colours.range() == VideoColorRange::Range0_255;
+    match (colours.matrix(), full) {
+        // BT.2020 is nearer to BT.709 than to BT.601.
+        (VideoColorMatrix::Bt709 | VideoColorMatrix::Bt2020, false) => Matrix::Bt709,
+        (VideoColorMatrix::Bt709 | VideoColorMatrix::Bt2020, true) => Matrix::Bt709Full,
+        (_, false) => Matrix::Bt601,
+        (_, true) => Matrix::Bt601Full,
+    }
 }
 
 fn kind_of(error: &gst::glib::Error) -> CaptureErrorKind {

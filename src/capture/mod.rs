@@ -13,5 +13,5 @@ pub mod source;
 pub mod test;
 
 pub use error::{CaptureError, CaptureErrorKind};
-pub use frame::{Frame, PixelFormat, Plane};
+pub use frame::{Frame, Matrix, PixelFormat, Plane};
 pub use source::{Opener, Read, Stream};

@@ -123,7 +123,7 @@ pub fn run(
                         camera.ended();
                         last_error = None;
                     }
-                    Ok(Read::End) => camera.failed(clock.now_ms()),
+                    Ok(Read::End) => camera.over(clock.now_ms()),
                     Err(e) => {
                         camera.failed(clock.now_ms());
                         tell(&mut last_error, e);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::{CaptureError, CaptureErrorKind, Frame, Opener, PixelFormat, Plane, Read, Stream};
+use super::{CaptureError, CaptureErrorKind, Frame, Matrix, Opener, PixelFormat, Plane, Read, Stream};
 
 /// One piece of a test camera's day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +169,7 @@ pub fn lay_out(frame: &mut Frame, (width, height): (u32, u32), format: PixelForm
         PixelFormat::Grey => [(w, h), (0, 0), (0, 0)],
     };
     (frame.width, frame.height, frame.format) = (width, height, format);
+    frame.matrix = Matrix::Bt601;
     let mut offset = 0;
     for (plane, (stride, rows)) in frame.planes.iter_mut().zip(planes) {
         *plane = if rows == 0 { Plane::default() } else { Plane { offset, stride } };

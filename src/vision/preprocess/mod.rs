@@ -8,7 +8,7 @@
 
 mod pixels;
 
-use crate::capture::Frame;
+use crate::capture::{Frame, Matrix};
 use crate::engine::{Colour, Fit, InputSpec, Layout};
 
 use super::{VisionError, VisionErrorKind};
@@ -68,7 +68,7 @@ impl Preprocessor {
             rows: Vec::new(),
             converted: Vec::new(),
             across: Default::default(),
-            yuv: Yuv::new(),
+            yuv: Box::new(Yuv::new(Matrix::default())),
         }
     }
 
@@ -90,6 +90,7 @@ impl Preprocessor {
         if self.frame_size != (frame.width, frame.height) {
             self.rebuild(frame.width, frame.height);
         }
+        self.yuv.set(frame.matrix);
         self.across.iter_mut().for_each(|a| a.row = None);
         let inner = self.inner;
         let width = self.spec.width as usize;

@@ -1,8 +1,8 @@
-//! Camera pixels to rows of RGB in f32, each layout by its own loop. YUV is read as BT.601 limited range
-//! (luma 16..=235, chroma 16..=240), each chroma sample serving the pixels of its cell as it is, as OpenCV
-//! does. Checks a frame before it reads; no bytes make it panic.
+//! Camera pixels to rows of RGB in f32, each layout by its own loop. YUV is read by the frame's matrix,
+//! each chroma sample serving the pixels of its cell as it is, as OpenCV does. Checks a frame before it
+//! reads; no bytes make it panic.
 
-use crate::capture::{Frame, PixelFormat};
+use crate::capture::{Frame, Matrix, PixelFormat};
 
 /// Pixels a side; larger frames are refused.
 pub(super) const SIDE_MAX: u32 = 16_384;
@@ -10,22 +10,42 @@ pub(super) const SIDE_MAX: u32 = 16_384;
 /// Red, green, blue in 0..=255 and a fourth lane that makes a pixel one vector of the machine.
 pub(super) type Pixel = [f32; 4];
 
-/// The BT.601 sums by sample: no conversion from integers in the loop.
+/// One matrix's sums by sample: no conversion from integers in the loop.
 pub(super) struct Yuv {
+    matrix: Matrix,
     luma: [f32; 256],
     u: [Pixel; 256],
     v: [Pixel; 256],
 }
 
 impl Yuv {
-    /// ITU-R BT.601, limited range, with 8-bit samples.
-    pub(super) fn new() -> Box<Self> {
-        let centred = |i: usize| i as f32 - 128.0;
-        Box::new(Self {
-            luma: std::array::from_fn(|i| (i as f32 - 16.0) * (255.0 / 219.0)),
-            u: std::array::from_fn(|i| [0.0, -0.391_762 * centred(i), 2.017_232 * centred(i), 0.0]),
-            v: std::array::from_fn(|i| [1.596_027 * centred(i), -0.812_968 * centred(i), 0.0, 0.0]),
-        })
+    /// The sums of `matrix` for 8-bit samples, by the weights of red and blue in its luma
+    /// (ITU-R BT.601-7 and BT.709-6, section 3).
+    pub(super) fn new(matrix: Matrix) -> Self {
+        let (red, blue) = match matrix {
+            Matrix::Bt601 | Matrix::Bt601Full => (0.299, 0.114),
+            Matrix::Bt709 | Matrix::Bt709Full => (0.2126, 0.0722),
+        };
+        let (black, luma, chroma) = match matrix {
+            Matrix::Bt601 | Matrix::Bt709 => (16.0, 255.0 / 219.0, 255.0 / 224.0),
+            Matrix::Bt601Full | Matrix::Bt709Full => (0.0, 1.0, 1.0),
+        };
+        let green = 1.0 - red - blue;
+        let (from_v, from_u) = (2.0 * (1.0 - red) * chroma, 2.0 * (1.0 - blue) * chroma);
+        let sums = |i: usize, r: f64, g: f64, b: f64| [r, g, b, 0.0].map(|k| (k * (i as f64 - 128.0)) as f32);
+        Self {
+            matrix,
+            luma: std::array::from_fn(|i| ((i as f64 - black) * luma) as f32),
+            u: std::array::from_fn(|i| sums(i, 0.0, -from_u * blue / green, from_u)),
+            v: std::array::from_fn(|i| sums(i, from_v, -from_v * red / green, 0.0)),
+        }
+    }
+
+    /// Changes to another matrix, in place.
+    pub(super) fn set(&mut self, matrix: Matrix) {
+        if self.matrix != matrix {
+            *self = Self::new(matrix);
+        }
     }
 
     #[inline(always)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::capture::{PixelFormat, Plane};
+use crate::capture::{Matrix, PixelFormat, Plane};
 use proptest::prelude::*;
 
 const FORMATS: [PixelFormat; 7] = [
@@ -180,6 +180,37 @@ fn bars_of_bt601_have_their_colours() {
 }
 
 #[test]
+fn a_wall_has_its_colour_however_the_camera_codes_it() {
+    use crate::capture::gst::{GstOpener, Pace, Source};
+    use crate::capture::{Opener, Read};
+    let codings = [
+        ("YUY2,colorimetry=bt601", (PixelFormat::Yuyv, Matrix::Bt601)),
+        ("I420,colorimetry=bt709", (PixelFormat::I420, Matrix::Bt709)),
+        ("NV12,colorimetry=bt709", (PixelFormat::Nv12, Matrix::Bt709)),
+        ("I420,colorimetry=1:4:0:0", (PixelFormat::I420, Matrix::Bt601Full)),
+        ("NV12,colorimetry=1:3:5:1", (PixelFormat::Nv12, Matrix::Bt709Full)),
+        ("RGB", (PixelFormat::Rgb, Matrix::Bt601Full)),
+        ("BGRx", (PixelFormat::Bgrx, Matrix::Bt601Full)),
+    ];
+    for (coding, expected) in codings {
+        let text = format!(
+            "videotestsrc num-buffers=1 pattern=solid-color foreground-color=0xffc83214 ! \
+             video/x-raw,format=RGB,width=320,height=240,framerate=30/1 ! videoconvert ! video/x-raw,format={coding}"
+        );
+        let mut frame = Frame::with_capacity(320, 240);
+        let mut stream = GstOpener::new("tray", Source::Pipeline(text), Pace::LockStep).open().unwrap();
+        assert_eq!(stream.read(&mut frame, std::time::Duration::from_secs(20)), Ok(Read::Frame), "{coding}");
+        let s = spec(16, 16, Fit::Stretch);
+        let mut out = vec![0.0; s.elements()];
+        Preprocessor::new(&s).fill(&frame, &mut out).unwrap();
+        let rgb = [out[0], out[256], out[512]];
+        assert_eq!((frame.format, frame.matrix), expected, "{coding}");
+        let far = rgb.iter().zip([200.0, 50.0, 20.0]).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(far <= 4.0, "{coding}: {rgb:?} for 200, 50, 20");
+    }
+}
+
+#[test]
 fn enlarging_puts_centres_at_half_pixels_as_opencv_does() {
     let mut f = noise(PixelFormat::Grey, 2, 1, 0, 0);
     f.data = vec![0, 255];
@@ -244,7 +275,7 @@ proptest! {
         let s = spec(input.0, input.1, fit);
         let frame = Frame {
             format: FORMATS[format], width, height, data: vec![200; len],
-            planes: planes.map(|(offset, stride)| Plane { offset, stride }), captured_ns: 0, sequence: 0,
+            planes: planes.map(|(offset, stride)| Plane { offset, stride }), captured_ns: 0, sequence: 0, matrix: Matrix::Bt709,
         };
         let mut p = Preprocessor::new(&s);
         let mut out = vec![f32::NAN; s.elements()];
