@@ -62,14 +62,15 @@ impl Yuv {
 
     /// Pairs of pixels that share their chroma; `pairs` gives luma, luma, U, V.
     #[inline(always)]
-    fn pairs(&self, pairs: impl Iterator<Item = ([u8; 2], u8, u8)>, out: &mut [Pixel]) {
-        for (([y0, y1], u, v), pixels) in pairs.zip(out.chunks_mut(2)) {
+    fn pairs(&self, mut pairs: impl Iterator<Item = ([u8; 2], u8, u8)>, out: &mut [Pixel]) {
+        let (twos, odd) = out.as_chunks_mut::<2>();
+        // The output is asked first and the pairs by reference: so the odd last pixel finds its pair.
+        for ([a, b], ([y0, y1], u, v)) in twos.iter_mut().zip(&mut pairs) {
             let chroma = self.chroma(u, v);
-            match pixels {
-                [a, b] => (*a, *b) = (self.pixel(y0, &chroma), self.pixel(y1, &chroma)),
-                [a] => *a = self.pixel(y0, &chroma),
-                _ => {}
-            }
+            (*a, *b) = (self.pixel(y0, &chroma), self.pixel(y1, &chroma));
+        }
+        if let (Some(a), Some(([y0, _], u, v))) = (odd.first_mut(), pairs.next()) {
+            *a = self.pixel(y0, &self.chroma(u, v));
         }
     }
 }
