@@ -249,4 +249,30 @@ mod tests {
         // 100, 200, 400, 800, then once a second.
         assert!((58..=64).contains(&count(&stats.reopened)), "{stats:?}");
     }
+
+    #[test]
+    fn a_thread_feeds_the_slot_from_a_live_pipeline_until_it_is_stopped() {
+        use crate::capture::clock::Monotonic;
+        use crate::capture::gst::{GstOpener, Pace, Source};
+        let text = "videotestsrc is-live=true ! video/x-raw,format=NV12,width=32,height=24,framerate=50/1";
+        let mut opener = GstOpener::new("tray", Source::Pipeline(text.into()), Pace::Live);
+        let (mut writer, mut reader) = slot::slot(32, 24);
+        let (stats, beat, stop) = (Stats::default(), AtomicU64::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let thread =
+                scope.spawn(|| run("tray", &mut opener, &mut writer, &SETTINGS, &Monotonic, &stats, &beat, &stop));
+            let mut last = None;
+            for _ in 0..5 {
+                assert!(reader.wait(Duration::from_secs(20)), "{stats:?}");
+                let frame = reader.newest().unwrap();
+                assert_eq!((frame.width, frame.height, frame.format), (32, 24, PixelFormat::Nv12));
+                assert!(last.is_none_or(|l| l < frame.captured_ns));
+                last = Some(frame.captured_ns);
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(thread.join().unwrap(), Ok(()));
+        });
+        assert!(count(&stats.frames) >= 5 && count(&beat) > 0);
+        assert_eq!(stats.state(), State::Streaming);
+    }
 }
