@@ -19,6 +19,20 @@ pub enum PixelFormat {
     Grey,
 }
 
+/// Which sums turn Y, U, V of a frame into red, green, blue. Means nothing to RGB and grey.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Matrix {
+    /// ITU-R BT.601, luma 16..=235: standard definition, and what cameras that say nothing send.
+    #[default]
+    Bt601,
+    /// BT.601, luma 0..=255: JPEG.
+    Bt601Full,
+    /// ITU-R BT.709, luma 16..=235: high definition.
+    Bt709,
+    /// BT.709, luma 0..=255.
+    Bt709Full,
+}
+
 /// Where one plane of a frame lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plane {
@@ -33,6 +47,8 @@ pub struct Plane {
 pub struct Frame {
     /// Layout of `data`.
     pub format: PixelFormat,
+    /// The colours' meaning.
+    pub matrix: Matrix,
     /// Pixels.
     pub width: u32,
     /// Pixels.
@@ -52,6 +68,15 @@ impl Frame {
     pub fn with_capacity(width: u32, height: u32) -> Self {
         let mut data = Vec::new();
         data.reserve_exact(width as usize * height as usize * 4);
-        Self { format: PixelFormat::Grey, width: 0, height: 0, planes: [Plane::default(); 3], data, captured_ns: 0, sequence: 0 }
+        Self {
+            format: PixelFormat::Grey,
+            matrix: Matrix::Bt601,
+            width: 0,
+            height: 0,
+            planes: [Plane::default(); 3],
+            data,
+            captured_ns: 0,
+            sequence: 0,
+        }
     }
 }
