@@ -63,8 +63,15 @@ pub fn tally(
             line.quantity = line.quantity.saturating_add(1);
             line.evidence = weaker(line.evidence, item);
         } else {
-            let evidence = weaker(Evidence { votes: u16::MAX, frames: u16::MAX, score_permille: 1000, mass_agrees: false }, item);
-            let line = Line { sku: product.sku.clone(), name: product.name.clone(), unit_minor: product.price_minor, quantity: 1, evidence };
+            let evidence =
+                weaker(Evidence { votes: u16::MAX, frames: u16::MAX, score_permille: 1000, mass_agrees: false }, item);
+            let line = Line {
+                sku: product.sku.clone(),
+                name: product.name.clone(),
+                unit_minor: product.price_minor,
+                quantity: 1,
+                evidence,
+            };
             too_many |= cart.lines.push(line).is_err();
         }
     }

@@ -240,12 +240,10 @@ impl Core {
                 self.load_lost = false;
             }
             Input::Trigger(TriggerEvent::LoadLost) => self.load_lost = true,
-            Input::Tray(observation) if self.sale.is_some() || self.phase == Phase::Clearing => {
-                match &mut self.tray {
-                    Some(tray) => tray.clone_from(observation),
-                    None => self.tray = Some(observation.clone()),
-                }
-            }
+            Input::Tray(observation) if self.sale.is_some() || self.phase == Phase::Clearing => match &mut self.tray {
+                Some(tray) => tray.clone_from(observation),
+                None => self.tray = Some(observation.clone()),
+            },
             // A picture from before the session is no evidence.
             Input::Tray(_) => {}
             Input::Pos(message) => self.pos_says = self.understand(message),
@@ -284,7 +282,9 @@ impl Core {
             ToTill::OutcomeIs { sale, outcome } if mine(sale) && self.attention == Some(Attention::OutcomeUnknown) => {
                 Some(if *outcome == Some(Outcome::Paid) { Happening::PaidFor } else { Happening::Refused })
             }
-            ToTill::Override { sale, reason } if mine(sale) && self.attention == Some(*reason) => Some(Happening::Refused),
+            ToTill::Override { sale, reason } if mine(sale) && self.attention == Some(*reason) => {
+                Some(Happening::Refused)
+            }
             _ => None,
         }
     }
@@ -356,7 +356,8 @@ impl Core {
     }
 
     fn left(&self, now_ms: u64) -> bool {
-        !self.presence && self.empty_since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= self.settings.clear_ms)
+        !self.presence
+            && self.empty_since_ms.is_some_and(|since_ms| now_ms.saturating_sub(since_ms) >= self.settings.clear_ms)
     }
 
     /// What happens now, the gravest first.

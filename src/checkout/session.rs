@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn no_row_contradicts_another() {
         for (i, row) in TABLE.iter().enumerate() {
-            let twin = TABLE.iter().skip(i + 1).find(|other| (other.from, other.happening) == (row.from, row.happening));
+            let twin =
+                TABLE.iter().skip(i + 1).find(|other| (other.from, other.happening) == (row.from, row.happening));
             assert_eq!(twin, None);
         }
     }

@@ -59,11 +59,15 @@ impl Catalogue {
         let mut products = Vec::new();
         let mut seen: HashMap<Sku, u64> = HashMap::new();
         for record in reader.records() {
-            let record = record.map_err(|error| (error.position().map_or(0, ::csv::Position::line), error.to_string()))?;
+            let record =
+                record.map_err(|error| (error.position().map_or(0, ::csv::Position::line), error.to_string()))?;
             let line = record.position().map_or(0, ::csv::Position::line);
             let product = product(&record, currency).map_err(|message| (line, message))?;
             if let Some(first) = seen.insert(product.sku.clone(), line) {
-                return Err((line, format!("sku {:?} stands in line {first} already; an sku may stand once", product.sku)));
+                return Err((
+                    line,
+                    format!("sku {:?} stands in line {first} already; an sku may stand once", product.sku),
+                ));
             }
             products.push(product);
         }
@@ -89,7 +93,11 @@ fn product(record: &::csv::StringRecord, currency: Currency) -> Result<Product, 
         value.ok_or_else(|| format!("{} is {:?}; it must be a whole number from {low} to {high}", HEADER[i], field(i)))
     };
     if field(3) != currency.code() {
-        return Err(format!("currency is {:?}; counter.currency is {:?}, one counter has one currency", field(3), currency.code()));
+        return Err(format!(
+            "currency is {:?}; counter.currency is {:?}, one counter has one currency",
+            field(3),
+            currency.code()
+        ));
     }
     Ok(Product {
         sku,

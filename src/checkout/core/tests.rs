@@ -59,7 +59,10 @@ impl Bench {
     }
 
     fn durable(&self) -> Vec<&ToPos> {
-        self.said.iter().filter_map(|effect| if let Effect::Durable(message) = effect { Some(message) } else { None }).collect()
+        self.said
+            .iter()
+            .filter_map(|effect| if let Effect::Durable(message) = effect { Some(message) } else { None })
+            .collect()
     }
 
     /// A tea lies on the tray and is offered.
@@ -113,8 +116,10 @@ fn goods_are_offered_paid_and_cleared() {
     assert_eq!(bench.phase(), Phase::Clearing);
     bench.leave();
     assert_eq!(bench.phase(), Phase::Idle);
-    let [ToPos::Offer { sale, revision: 1, cart }, ToPos::Closed { sale: closed, outcome: Outcome::Paid, cart: sold, .. }] =
-        bench.durable()[..]
+    let [
+        ToPos::Offer { sale, revision: 1, cart },
+        ToPos::Closed { sale: closed, outcome: Outcome::Paid, cart: sold, .. },
+    ] = bench.durable()[..]
     else {
         panic!("{:?}", bench.durable())
     };
@@ -143,7 +148,9 @@ fn goods_added_take_the_offer_back_and_a_new_one_follows() {
     bench.tray(&[Class::Product(0), Class::Product(1)]);
     bench.pass(1_000);
     assert_eq!(bench.phase(), Phase::Offered);
-    let [ToPos::Offer { .. }, ToPos::Withdrawn { revision: 1, .. }, ToPos::Offer { revision: 2, cart, .. }] = bench.durable()[..] else {
+    let [ToPos::Offer { .. }, ToPos::Withdrawn { revision: 1, .. }, ToPos::Offer { revision: 2, cart, .. }] =
+        bench.durable()[..]
+    else {
         panic!("{:?}", bench.durable())
     };
     assert_eq!(cart.total_minor, 3_300);

@@ -1,0 +1,236 @@
+//! The file system's faulty twin: files in memory, with what a power cut would leave of them kept apart.
+//! Counts its operations and fails or cuts the power at the one that a test names. Deterministic.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::outbox::fs::Fs;
+
+/// What the disk does at an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// EIO, nothing done.
+    Eio,
+    /// ENOSPC, half of a write done.
+    NoSpace,
+    /// EROFS, nothing done.
+    ReadOnly,
+    /// The power fails: half of a write is done, everything afterwards fails until [`FaultDisk::reboot`].
+    PowerCut,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Inode {
+    /// As programs see it.
+    now: Vec<u8>,
+    /// As the disk has it.
+    synced: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    inodes: Vec<Inode>,
+    names: BTreeMap<String, usize>,
+    synced_names: BTreeMap<String, usize>,
+    operations: u64,
+    plan: Option<(u64, Fault)>,
+    forever: Option<Fault>,
+    dead: bool,
+    lie_about_sync: bool,
+    lie_about_folder_sync: bool,
+}
+
+/// A disk that several handles share, as a file system does.
+#[derive(Clone, Debug, Default)]
+pub struct FaultDisk(Arc<Mutex<State>>);
+
+impl FaultDisk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A handle for a log.
+    pub fn fs(&self) -> Box<dyn Fs> {
+        Box::new(FaultFs(self.clone()))
+    }
+
+    /// How many operations that change something were asked for so far.
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Operation number `at` (from 0) meets `fault`, once.
+    pub fn plan(&self, at: u64, fault: Fault) {
+        self.state().plan = Some((at, fault));
+    }
+
+    /// Every operation meets `fault` until this is called with `None`.
+    pub fn forever(&self, fault: Option<Fault>) {
+        self.state().forever = fault;
+    }
+
+    /// A planted bug: syncs of files, of the folder, do nothing and say they did.
+    pub fn lie(&self, about_files: bool, about_folder: bool) {
+        let mut state = self.state();
+        state.lie_about_sync = about_files;
+        state.lie_about_folder_sync = about_folder;
+    }
+
+    /// Whether the power is off.
+    pub fn is_dead(&self) -> bool {
+        self.state().dead
+    }
+
+    /// Power off and on. Of what was not synced a part may be there all the same: `kept_permille` of each
+    /// file's unsynced tail survives.
+    pub fn reboot(&self, kept_permille: u32) {
+        let mut state = self.state();
+        state.dead = false;
+        state.plan = None;
+        state.names = state.synced_names.clone();
+        for inode in &mut state.inodes {
+            let common = inode.now.iter().zip(&inode.synced).take_while(|(a, b)| a == b).count();
+            if inode.now.len() > inode.synced.len() && common == inode.synced.len() {
+                let tail = inode.now.len() - common;
+                let kept = common + tail * kept_permille.min(1000) as usize / 1000;
+                inode.synced = inode.now.get(..kept).unwrap_or(&inode.now).to_vec();
+            }
+            inode.now = inode.synced.clone();
+        }
+    }
+
+    /// Overwrites the synced bytes of a file, as a failing disk does.
+    pub fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        if let Some(&inode) = state.names.get(name)
+            && let Some(inode) = state.inodes.get_mut(inode)
+        {
+            change(&mut inode.now);
+            inode.synced = inode.now.clone();
+        }
+    }
+}
+
+struct FaultFs(FaultDisk);
+
+impl FaultFs {
+    /// Counts an operation and says what it meets.
+    fn meet(state: &mut State) -> Result<Option<Fault>, io::Error> {
+        if state.dead {
+            return Err(Errno::IO.into());
+        }
+        let at = state.operations;
+        state.operations += 1;
+        let fault = match state.plan {
+            Some((planned, fault)) if planned == at => Some(fault),
+            _ => state.forever,
+        };
+        match fault {
+            Some(Fault::Eio) => Err(Errno::IO.into()),
+            Some(Fault::ReadOnly) => Err(Errno::ROFS.into()),
+            Some(Fault::PowerCut) => {
+                state.dead = true;
+                Ok(fault)
+            }
+            _ => Ok(fault),
+        }
+    }
+
+    /// An operation that is either done or not.
+    fn whole(&self, act: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.0.state();
+        match Self::meet(&mut state)? {
+            None => act(&mut state),
+            Some(Fault::NoSpace) => Err(Errno::NOSPC.into()),
+            Some(_) => Err(Errno::IO.into()),
+        }
+    }
+}
+
+fn inode<'s>(state: &'s mut State, name: &str) -> io::Result<&'s mut Inode> {
+    let index = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+    state.inodes.get_mut(index).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+impl Fs for FaultFs {
+    fn place(&self) -> String {
+        "faulty disk".into()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let state = self.0.state();
+        if state.dead { Err(Errno::IO.into()) } else { Ok(state.names.keys().cloned().collect()) }
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut state = self.0.state();
+        if state.dead {
+            return Err(Errno::IO.into());
+        }
+        inode(&mut state, name).map(|inode| inode.now.clone())
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.whole(|state| {
+            state.inodes.push(Inode::default());
+            let index = state.inodes.len() - 1;
+            state.names.insert(name.to_owned(), index);
+            Ok(())
+        })
+    }
+
+    fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.state();
+        let fault = Self::meet(&mut state)?;
+        let file = inode(&mut state, name)?;
+        let kept = if fault.is_some() { bytes.len() / 2 } else { bytes.len() };
+        file.now.resize(offset as usize, 0);
+        file.now.extend_from_slice(bytes.get(..kept).unwrap_or(bytes));
+        match fault {
+            None => Ok(()),
+            Some(Fault::NoSpace) => Err(Errno::NOSPC.into()),
+            Some(_) => Err(Errno::IO.into()),
+        }
+    }
+
+    fn truncate(&mut self, name: &str, length: u64) -> io::Result<()> {
+        self.whole(|state| {
+            inode(state, name)?.now.truncate(length as usize);
+            Ok(())
+        })
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.whole(|state| {
+            if !state.lie_about_sync {
+                let file = inode(state, name)?;
+                file.synced = file.now.clone();
+            }
+            Ok(())
+        })
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.whole(|state| {
+            if !state.lie_about_folder_sync {
+                state.synced_names = state.names.clone();
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.whole(|state| {
+            let index = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+            state.names.insert(to.to_owned(), index);
+            Ok(())
+        })
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.whole(|state| state.names.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+}

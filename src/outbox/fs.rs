@@ -1,0 +1,115 @@
+//! The few things that the books ask of a file system, so that a twin can fail at each of them. Names are
+//! relative to the log's own folder.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A folder of files.
+pub trait Fs: Send {
+    /// The folder, for messages.
+    fn place(&self) -> String;
+    /// Names of all files in the folder.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// All bytes of a file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// Makes an empty file or empties an existing one. Durable only after both syncs.
+    fn create(&mut self, name: &str) -> io::Result<()>;
+    /// Writes `bytes` at `offset`, which is at most the file's length.
+    fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts a file to `length`.
+    fn truncate(&mut self, name: &str, length: u64) -> io::Result<()>;
+    /// The file's bytes and length are on the disk when this returns.
+    fn sync(&mut self, name: &str) -> io::Result<()>;
+    /// The folder's entries are on the disk when this returns.
+    fn sync_folder(&mut self) -> io::Result<()>;
+    /// Puts `from` in the place of `to` in one step.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// The real one. Holds a lock on the folder for as long as it lives.
+#[derive(Debug)]
+pub struct StdFs {
+    folder: PathBuf,
+    handle: File,
+    /// The file written last stays open: an append is one write and one sync.
+    open: Option<(String, File)>,
+}
+
+impl StdFs {
+    /// Opens `folder`, making it if it is not there. Fails with `WouldBlock` while another process has it.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        if !folder.is_dir() {
+            std::fs::create_dir_all(folder)?;
+            if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        let handle = File::open(folder)?;
+        rustix::fs::flock(&handle, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { folder: folder.to_owned(), handle, open: None })
+    }
+
+    fn file(&mut self, name: &str) -> io::Result<&File> {
+        if self.open.as_ref().is_none_or(|(open, _)| open != name) {
+            let file = OpenOptions::new().write(true).open(self.folder.join(name))?;
+            self.open = Some((name.to_owned(), file));
+        }
+        self.open.as_ref().map(|(_, file)| file).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Fs for StdFs {
+    fn place(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        std::fs::read(self.folder.join(name))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        let file = File::create(self.folder.join(name))?;
+        self.open = Some((name.to_owned(), file));
+        Ok(())
+    }
+
+    fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file(name)?.write_all_at(bytes, offset)
+    }
+
+    fn truncate(&mut self, name: &str, length: u64) -> io::Result<()> {
+        self.file(name)?.set_len(length)
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.file(name)?.sync_all()
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.open = None;
+        std::fs::rename(self.folder.join(from), self.folder.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.open = None;
+        std::fs::remove_file(self.folder.join(name))
+    }
+}
