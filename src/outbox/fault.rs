@@ -14,7 +14,7 @@ use crate::outbox::fs::Fs;
 pub enum Fault {
     /// EIO, nothing done.
     Eio,
-    /// ENOSPC, half of a write done.
+    /// ENOSPC for what needs room, half of a write done; the rest works.
     NoSpace,
     /// EROFS, nothing done.
     ReadOnly,
@@ -143,8 +143,7 @@ impl FaultFs {
     fn whole(&self, act: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.0.state();
         match Self::meet(&mut state)? {
-            None => act(&mut state),
-            Some(Fault::NoSpace) => Err(Errno::NOSPC.into()),
+            None | Some(Fault::NoSpace) => act(&mut state),
             Some(_) => Err(Errno::IO.into()),
         }
     }
@@ -175,6 +174,9 @@ impl Fs for FaultFs {
 
     fn create(&mut self, name: &str) -> io::Result<()> {
         self.whole(|state| {
+            if state.forever == Some(Fault::NoSpace) {
+                return Err(Errno::NOSPC.into());
+            }
             state.inodes.push(Inode::default());
             let index = state.inodes.len() - 1;
             state.names.insert(name.to_owned(), index);

@@ -158,13 +158,7 @@ impl Log {
     /// returns an error, the record is not in the log.
     pub fn append(&mut self, payload: &[u8]) -> Result<u32, LogError> {
         let place = self.fs.place();
-        if self.poisoned {
-            return Err(LogError::new(
-                LogErrorKind::Poisoned,
-                place,
-                "an earlier write failed and could not be undone; restart till",
-            ));
-        }
+        self.heal()?;
         if payload.len() > PAYLOAD_BYTES_MAX {
             return Err(LogError::new(
                 LogErrorKind::TooLong,
@@ -199,6 +193,23 @@ impl Log {
         Ok(sequence)
     }
 
+    /// After a write that failed and could not be undone: undoes it now, or takes nothing more.
+    fn heal(&mut self) -> Result<(), LogError> {
+        let (true, Some(segment)) = (self.poisoned, self.segments.back()) else { return Ok(()) };
+        let (name, at) = (segment.name(), segment.bytes);
+        match self.fs.truncate(&name, at).and_then(|()| self.fs.sync(&name)) {
+            Ok(()) => {
+                self.poisoned = false;
+                Ok(())
+            }
+            Err(error) => {
+                let message =
+                    format!("an earlier write failed and can't be undone ({error}); selling stops until it can");
+                Err(LogError::new(LogErrorKind::Poisoned, format!("{}/{name}", self.fs.place()), message).at(at))
+            }
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), LogError> {
         let Some(segment) = self.segments.back_mut() else {
             return Err(LogError::new(LogErrorKind::Poisoned, self.fs.place(), "no segment is open"));
@@ -223,7 +234,8 @@ impl Log {
         while self.first <= sequence && self.records.pop_front().is_some() {
             self.first += 1;
         }
-        while self.segments.get(1).is_some_and(|next| next.first <= self.first)
+        // A segment goes only when a later one holds a record: the last record of all is never lost.
+        while self.segments.get(1).is_some_and(|next| next.first <= self.first.min(self.last()))
             && let Some(oldest) = self.segments.front()
         {
             let name = oldest.name();

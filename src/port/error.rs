@@ -1,0 +1,70 @@
+//! What can go wrong at the port, and where.
+
+use std::fmt;
+
+use crate::outbox::{LogError, LogErrorKind};
+
+/// Decides what happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortErrorKind {
+    /// No such device: try again later.
+    Missing,
+    /// Another process has the port.
+    Busy,
+    /// Not permitted: a person must mend it.
+    Denied,
+    /// The device went away: open it anew.
+    Lost,
+    /// The books can't be written.
+    Storage(LogErrorKind),
+    /// A message does not fit a frame.
+    TooLong,
+}
+
+/// A failure at the port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortError {
+    /// Decides what happens next.
+    pub kind: PortErrorKind,
+    /// Device or log.
+    pub place: String,
+    /// For people.
+    pub message: String,
+}
+
+impl PortError {
+    /// A failure at `place`.
+    pub fn new(kind: PortErrorKind, place: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, place: place.into(), message: message.into() }
+    }
+
+    /// What opening or using device `place` reported.
+    pub fn io(place: impl Into<String>, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        let (kind, message) = match error.kind() {
+            K::NotFound => (PortErrorKind::Missing, format!("no such device ({error}); is the cable plugged in?")),
+            K::WouldBlock | K::ResourceBusy => {
+                (PortErrorKind::Busy, "the port is busy: another program has it open".to_owned())
+            }
+            K::PermissionDenied => {
+                (PortErrorKind::Denied, format!("not permitted ({error}); add the user to group dialout"))
+            }
+            _ => (PortErrorKind::Lost, error.to_string()),
+        };
+        Self::new(kind, place, message)
+    }
+}
+
+impl From<LogError> for PortError {
+    fn from(error: LogError) -> Self {
+        Self::new(PortErrorKind::Storage(error.kind), "books", error.to_string())
+    }
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "port {}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for PortError {}
