@@ -7,6 +7,7 @@ bookings (for tests). SPEC.md 7 has the rules that `Pos.take` follows.
 """
 
 import argparse
+import collections
 import os
 import secrets
 import select
@@ -28,12 +29,16 @@ class Pos:
         self.paid = {}  # sale -> (revision, amount) of the money taken
         self.closed = {}  # sale -> outcome
         self.void = set()  # sales that we promised never to take money for
+        self.open_questions = collections.Counter()
         for payload in journal.spoken:
             self.remember(m.decode_to_till(payload))
         for payload in journal.received:
-            self.take(decode_to_pos(payload), replay=True)
+            self.take(decode_to_pos(payload))
+        self.answer()
 
     def remember(self, message):
+        if isinstance(message, m.OutcomeIs):
+            self.open_questions[message.sale] -= 1
         if isinstance(message, m.Paid):
             self.paid[message.sale] = (message.revision, message.amount_minor)
         elif isinstance(message, m.Cancel) or (isinstance(message, m.OutcomeIs) and message.outcome is None):
@@ -44,7 +49,7 @@ class Pos:
         self.journal.submit(encode(message))
         self.remember(message)
 
-    def take(self, message, replay=False):
+    def take(self, message):
         if isinstance(message, m.Offer):
             self.offer = message
         elif isinstance(message, m.Withdrawn):
@@ -57,9 +62,13 @@ class Pos:
                 self.say(f"BOOKED {message.sale} {message.cart.total_minor} {message.cart.currency.decode()}")
             elif message.sale in self.paid:
                 self.say(f"GIVE BACK {self.paid[message.sale][1]} for {message.sale}")
-        elif isinstance(message, m.QueryOutcome) and not replay:
+        elif isinstance(message, m.QueryOutcome):
             self.offer = None
-            self.tell(m.OutcomeIs(message.sale, m.Outcome.Paid if message.sale in self.paid else None))
+            self.open_questions[message.sale] += 1
+
+    def answer(self):
+        for sale in [sale for sale, open_ in self.open_questions.items() if open_ > 0]:
+            self.tell(m.OutcomeIs(sale, m.Outcome.Paid if sale in self.paid else None))
 
     def pay(self):
         offer = self.offer
@@ -113,6 +122,7 @@ def main():
                     print(f"not understood ({error.kind}): {event.payload.hex()}", file=sys.stderr)
                     continue
                 pos.take(message)
+                pos.answer()
                 if isinstance(message, m.CartChanged):
                     print(f"  {len(message.cart.lines)} lines, {message.cart.total_minor}", file=sys.stderr)
                 if options.auto:

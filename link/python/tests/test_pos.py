@@ -116,10 +116,22 @@ class JournalOnDisk(unittest.TestCase):
         pos = Pos(journal, say=lambda text: None)
         pos.take(m.Offer(SALE, 1, CART))
         pos.take(m.QueryOutcome(SALE, 1))
+        pos.answer()
+        pos.answer()
         pos.take(m.Offer(SALE, 2, CART))
         pos.pay()
         self.assertEqual(journal.spoken, [encode(m.OutcomeIs(SALE, None))])
 
+
+    def test_a_query_that_was_stored_but_not_answered_is_answered_after_the_restart(self):
+        journal = Journal(self.path)
+        journal.store(7, 1, encode(m.Offer(SALE, 1, CART)))
+        Pos(journal, say=lambda text: None).pay()
+        journal.store(7, 2, encode(m.QueryOutcome(SALE, 1)))
+        for _ in range(2):
+            journal = Journal(self.path)
+            Pos(journal, say=lambda text: None)
+            self.assertEqual(journal.spoken[1:], [encode(m.OutcomeIs(SALE, m.Outcome.Paid))])
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,9 @@
 """What a POS must not forget: its own messages until they are acknowledged, the counter's messages, and
 how far the counter's log is stored. One append-only file; a record is on disk when the call returns.
 
-A record is length (u32), CRC-32C (u32) over what follows, one letter, two u32, payload; little-endian. A
-torn tail is cut off at the next start; damage before the end is an error, never skipped in silence.
+A record is length (u32), CRC-32C over the rest (u32), CRC-32C over these eight bytes (u32), then the rest:
+one letter, two u32, payload; little-endian. A torn tail is cut off at the next start; damage before the end
+is an error, never skipped in silence.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Deque, Dict, List, Optional
 from .endpoint import Resume
 from .frame import crc32c
 
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<III")
 _BODY = struct.Struct("<cII")
 
 
@@ -49,13 +50,13 @@ class Journal:
         size = os.fstat(self._file).st_size
         data = os.pread(self._file, size, 0)
         at = 0
-        while at < size:
-            if at + _HEAD.size > size:
-                break
-            length, crc = _HEAD.unpack_from(data, at)
+        while at + _HEAD.size <= size and any(data[at:]):
+            length, crc, head_crc = _HEAD.unpack_from(data, at)
+            if crc32c(data[at : at + 8]) != head_crc:
+                raise Damaged(f"record at byte {at} of {size}")
             end = at + _HEAD.size + length
             body = data[at + _HEAD.size : end]
-            if end > size or (crc32c(body) != crc and end == size):
+            if end > size or (end == size and crc32c(body) != crc):
                 break
             if crc32c(body) != crc or length < _BODY.size:
                 raise Damaged(f"record at byte {at} of {size}")
@@ -81,7 +82,8 @@ class Journal:
 
     def _append(self, letter: bytes, a: int, b: int, payload: bytes) -> None:
         body = _BODY.pack(letter, a, b) + payload
-        record = _HEAD.pack(len(body), crc32c(body)) + body
+        head = _HEAD.pack(len(body), crc32c(body), 0)[:8]
+        record = head + crc32c(head).to_bytes(4, "little") + body
         at = os.lseek(self._file, 0, os.SEEK_CUR)
         try:
             if os.write(self._file, record) != len(record):
