@@ -42,7 +42,7 @@ pub struct Config {
     pub counter: u32,
     /// The epoch of our own log.
     pub epoch: u32,
-    /// Different at each start of this end.
+    /// Different at each start of this end, and not 0.
     pub boot: u32,
     /// Most durable messages under way, at least 1, at most [`WINDOW_MAX`].
     pub window: u32,
@@ -211,7 +211,7 @@ impl Endpoint {
     /// this end may have sent all of it.
     pub fn new(config: Config, resume: Resume, acknowledged: u32, last: u32, now_ms: u64) -> Self {
         Self {
-            config: Config { window: config.window.clamp(1, WINDOW_MAX), ..config },
+            config: Config { window: config.window.clamp(1, WINDOW_MAX), boot: config.boot.max(1), ..config },
             rx: Accumulator::default(),
             resume,
             delivered: resume.sequence,
@@ -346,11 +346,12 @@ impl Endpoint {
             return;
         }
         let same = self.peer.is_some_and(|peer| peer.boot == hello.boot && peer.epoch == hello.epoch);
-        if self.up && !same {
+        let mutual = hello.peer_boot == self.config.boot;
+        // An end that has forgotten us no longer hears us: a half-open line is not up.
+        if self.up && !(same && mutual) {
             self.go_down(now_ms, sink);
         }
         self.peer = Some(Peer { boot: hello.boot, epoch: hello.epoch });
-        let mutual = hello.peer_boot == self.config.boot;
         // An answer is owed until the other end says that it, too, is up with us.
         if !(mutual && hello.up && self.up) {
             self.hello_due_ms = Some(now_ms);
@@ -358,19 +359,20 @@ impl Endpoint {
         if !mutual {
             return;
         }
-        if !self.up {
+        let fresh = !self.up;
+        if fresh {
             let lost = self.adopt(hello);
             self.up = true;
             self.stats.ups += 1;
             sink(Event::Up { boot: hello.boot, minor: hello.minor, lost });
         }
-        if hello.stored_epoch == self.config.epoch {
-            self.ack(now_ms, hello.stored, sink);
+        let stored = if hello.stored_epoch == self.config.epoch { hello.stored } else { 0 };
+        if fresh || !hello.up {
+            // It may hold less than it once acknowledged, when its journal was replaced or restored.
+            self.acknowledged = self.acknowledged.min(stored);
+            self.go_back();
         }
-        if !hello.up {
-            self.next = self.acknowledged.saturating_add(1);
-            self.timer_ms = None;
-        }
+        self.ack(now_ms, stored, sink);
     }
 
     /// Takes the other end's log as it describes it; returns how many of its messages nobody holds.

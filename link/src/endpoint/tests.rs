@@ -203,6 +203,38 @@ fn strangers_are_refused_with_the_reason() {
     assert_eq!((till.refused, till.endpoint.is_up()), (Some(Refusal::Counter), false));
 }
 
+#[test]
+fn a_half_open_line_is_down_at_both_ends() {
+    let (mut till, mut pos) = ends();
+    let mut now_ms = calm(&mut till, &mut pos, 0, 1_000);
+    let end_ms = now_ms + LOST_MS + 2 * HELLO_MS;
+    while now_ms < end_ms {
+        till.transmit(now_ms);
+        for frame in pos.transmit(now_ms) {
+            till.receive(now_ms, &frame);
+        }
+        now_ms += 10;
+    }
+    assert!(!pos.endpoint.is_up() && !till.endpoint.is_up());
+    calm(&mut till, &mut pos, now_ms, 1_000);
+    assert!(pos.endpoint.is_up() && till.endpoint.is_up());
+}
+
+#[test]
+fn an_end_that_lost_its_journal_gets_again_what_is_still_held() {
+    let (mut till, mut pos) = ends();
+    for text in ["one", "two", "three"] {
+        till.log.records.push(text.into());
+    }
+    let now_ms = calm(&mut till, &mut pos, 0, 1_000);
+    assert_eq!(till.acknowledged, 3);
+    pos = End::new(Role::Pos, 10);
+    till.log.records.push(b"four".to_vec());
+    calm(&mut till, &mut pos, now_ms, 2_000);
+    assert_eq!(pos.taken, till.log.records);
+    assert_eq!(till.endpoint.acknowledged(), 4);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Append(bool, Vec<u8>),

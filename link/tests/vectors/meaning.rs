@@ -1,0 +1,71 @@
+//! A message as one line of text that every language can print: `Name; key=value; ...`, see SPEC.md 9.
+
+use till_link::{Cart, Outcome, SaleId, ToPos, ToTill};
+
+fn sale(sale: &SaleId) -> String {
+    format!("sale={}/{}/{}", sale.counter, sale.epoch, sale.session)
+}
+
+fn cart(cart: &Cart) -> String {
+    let mut text = String::new();
+    for line in &cart.lines {
+        let e = &line.evidence;
+        text += &format!(
+            "line={}|{}|{}|{}|{}|{}|{}|{}; ",
+            line.sku,
+            line.name,
+            line.unit_minor,
+            line.quantity,
+            e.votes,
+            e.frames,
+            e.score_permille,
+            u8::from(e.mass_agrees)
+        );
+    }
+    text + &format!(
+        "total={}; currency={}; catalogue={}; mass_g={}",
+        cart.total_minor,
+        cart.currency.code(),
+        cart.catalogue_version,
+        cart.mass_g
+    )
+}
+
+pub fn to_pos(message: &ToPos) -> String {
+    match message {
+        ToPos::SessionOpened { sale: id } => format!("SessionOpened; {}", sale(id)),
+        ToPos::CartChanged { sale: id, cart: c } => format!("CartChanged; {}; {}", sale(id), cart(c)),
+        ToPos::Offer { sale: id, revision, cart: c } => {
+            format!("Offer; {}; revision={revision}; {}", sale(id), cart(c))
+        }
+        ToPos::Withdrawn { sale: id, revision } => format!("Withdrawn; {}; revision={revision}", sale(id)),
+        ToPos::Closed { sale: id, revision, outcome, cart: c } => {
+            format!("Closed; {}; revision={revision}; outcome={outcome:?}; {}", sale(id), cart(c))
+        }
+        ToPos::QueryOutcome { sale: id, revision } => format!("QueryOutcome; {}; revision={revision}", sale(id)),
+        ToPos::Attention { sale: id, reason, on } => {
+            let id = id.as_ref().map_or("sale=none".into(), sale);
+            format!("Attention; {id}; reason={reason:?}; on={}", u8::from(*on))
+        }
+        ToPos::Member { sale: id, member, score_permille } => {
+            format!("Member; {}; member={member}; score={score_permille}", sale(id))
+        }
+        ToPos::State { phase, rung, reason } => format!("State; phase={phase:?}; rung={rung:?}; reason={reason}"),
+        ToPos::Clock { unix_s, trusted } => format!("Clock; unix_s={unix_s}; trusted={}", u8::from(*trusted)),
+    }
+}
+
+pub fn to_till(message: &ToTill) -> String {
+    match message {
+        ToTill::Paid { sale: id, revision, tender, amount_minor } => {
+            format!("Paid; {}; revision={revision}; tender={tender:?}; amount={amount_minor}", sale(id))
+        }
+        ToTill::Cancel { sale: id } => format!("Cancel; {}", sale(id)),
+        ToTill::OutcomeIs { sale: id, outcome } => {
+            let outcome = outcome.map_or("none".into(), |outcome: Outcome| format!("{outcome:?}"));
+            format!("OutcomeIs; {}; outcome={outcome}", sale(id))
+        }
+        ToTill::Override { sale: id, reason } => format!("Override; {}; reason={reason:?}", sale(id)),
+        ToTill::Language { code } => format!("Language; code={}", String::from_utf8_lossy(code)),
+    }
+}

@@ -1,0 +1,222 @@
+//! Messages both ways, and bytes that are none. `meaning` is a line of text, `error` says why it is refused.
+
+use till_link::message::{Attention, Currency, Evidence, LINES_MAX, Line, Phase, Rung, decode, encode};
+use till_link::{Cart, Outcome, SaleId, Tender, ToPos, ToTill};
+
+use crate::{Vector, hex, meaning};
+
+fn text<const N: usize>(text: &str) -> heapless::String<N> {
+    heapless::String::try_from(text).unwrap()
+}
+
+const SALE: SaleId = SaleId { counter: 1, epoch: 0x0102_0304, session: 7 };
+
+fn line(sku: &str, name: &str, unit_minor: i64, quantity: u16) -> Line {
+    let evidence = Evidence { votes: 14, frames: 15, score_permille: 934, mass_agrees: true };
+    Line { sku: text(sku), name: text(name), unit_minor, quantity, evidence }
+}
+
+fn cart(lines: &[Line]) -> Cart {
+    let mut cart = Cart {
+        lines: heapless::Vec::new(),
+        total_minor: 0,
+        currency: Currency(*b"KRW"),
+        catalogue_version: 12,
+        mass_g: 0,
+    };
+    for line in lines {
+        cart.lines.push(line.clone()).unwrap();
+        cart.total_minor += line.unit_minor * i64::from(line.quantity);
+        cart.mass_g += 330 * i32::from(line.quantity);
+    }
+    cart
+}
+
+fn pos(name: impl Into<String>, message: ToPos) -> Vector {
+    let mut buffer = [0; till_link::PAYLOAD_BYTES_MAX];
+    let bytes = encode(&message, &mut buffer).unwrap();
+    assert_eq!(decode::<ToPos>(bytes).as_ref(), Some(&message));
+    let durable = u8::from(message.durable()).to_string();
+    let meaning = meaning::to_pos(&message);
+    Vector(vec![
+        ("name", name.into()),
+        ("to", "pos".into()),
+        ("hex", hex(bytes)),
+        ("durable", durable),
+        ("meaning", meaning),
+    ])
+}
+
+fn till(name: impl Into<String>, message: ToTill) -> Vector {
+    let mut buffer = [0; till_link::PAYLOAD_BYTES_MAX];
+    let bytes = encode(&message, &mut buffer).unwrap();
+    assert_eq!(decode::<ToTill>(bytes).as_ref(), Some(&message));
+    let durable = u8::from(message.durable()).to_string();
+    let meaning = meaning::to_till(&message);
+    Vector(vec![
+        ("name", name.into()),
+        ("to", "till".into()),
+        ("hex", hex(bytes)),
+        ("durable", durable),
+        ("meaning", meaning),
+    ])
+}
+
+fn bad(name: impl Into<String>, to: &str, bytes: &[u8], error: &str) -> Vector {
+    let name = name.into();
+    assert!(decode::<ToPos>(bytes).is_none() || to != "pos", "{name}");
+    assert!(decode::<ToTill>(bytes).is_none() || to != "till", "{name}");
+    Vector(vec![("name", name), ("to", to.into()), ("hex", hex(bytes)), ("error", error.into())])
+}
+
+const ATTENTIONS: [Attention; 12] = [
+    Attention::UncertainItem,
+    Attention::UnknownItem,
+    Attention::Overlap,
+    Attention::OutOfPicture,
+    Attention::MassMismatch,
+    Attention::CameraLost,
+    Attention::TooManyItems,
+    Attention::OutcomeUnknown,
+    Attention::StorageFull,
+    Attention::EngineFailed,
+    Attention::GoodsChanged,
+    Attention::ScaleLost,
+];
+const PHASES: [Phase; 10] = [
+    Phase::Idle,
+    Phase::Present,
+    Phase::Scanning,
+    Phase::Settled,
+    Phase::Offered,
+    Phase::Paid,
+    Phase::Cancelled,
+    Phase::Abandoned,
+    Phase::Clearing,
+    Phase::Attention,
+];
+const RUNGS: [Rung; 4] = [Rung::TensorRt, Rung::OnnxRuntime, Rung::Rten, Rung::StaffMode];
+const OUTCOMES: [Outcome; 3] = [Outcome::Paid, Outcome::Cancelled, Outcome::Abandoned];
+const TENDERS: [Tender; 4] = [Tender::Cash, Tender::Card, Tender::Member, Tender::Other];
+
+fn for_the_pos() -> Vec<Vector> {
+    let pie = line("8801117", "초코파이", 4_800, 1);
+    let cola = line("COLA-330", "Cola 330 ml", 1_500, 2);
+    let mut all = Vec::new();
+    for (name, number) in [("smallest", 0u32), ("one byte", 127), ("two bytes", 128), ("largest", u32::MAX)] {
+        let sale = SaleId { counter: number, epoch: number, session: number };
+        all.push(pos(format!("a session opens, {name} numbers"), ToPos::SessionOpened { sale }));
+    }
+    all.push(pos("an empty tray", ToPos::CartChanged { sale: SALE, cart: cart(&[]) }));
+    all.push(pos("one item", ToPos::CartChanged { sale: SALE, cart: cart(std::slice::from_ref(&pie)) }));
+    let two = cart(&[pie.clone(), cola.clone()]);
+    all.push(pos("two lines", ToPos::CartChanged { sale: SALE, cart: two.clone() }));
+    all.push(pos("an offer", ToPos::Offer { sale: SALE, revision: 1, cart: two.clone() }));
+    all.push(pos("a much later offer", ToPos::Offer { sale: SALE, revision: u16::MAX, cart: two.clone() }));
+    let mut odd = two.clone();
+    odd.total_minor = i64::MIN;
+    odd.mass_g = i32::MIN;
+    odd.currency = Currency(*b"EUR");
+    all.push(pos("the smallest signed numbers", ToPos::CartChanged { sale: SALE, cart: odd.clone() }));
+    odd.total_minor = i64::MAX;
+    odd.mass_g = i32::MAX;
+    all.push(pos("the largest signed numbers", ToPos::CartChanged { sale: SALE, cart: odd }));
+    for unit in [-1, 0, 1, 63, 64, -64, -65, 8_191, 8_192] {
+        let one = cart(&[line("D", "Deposit", unit, 1)]);
+        all.push(pos(format!("a price of {unit}"), ToPos::CartChanged { sale: SALE, cart: one }));
+    }
+    let longest = line(&"S".repeat(32), &"é".repeat(24), i64::MIN, 1);
+    all.push(pos("the longest texts", ToPos::CartChanged { sale: SALE, cart: cart(&[longest]) }));
+    all.push(pos("empty texts", ToPos::CartChanged { sale: SALE, cart: cart(&[line("", "", 5, 1)]) }));
+    let doubtful = Evidence { votes: u16::MAX, frames: 0, score_permille: 0, mass_agrees: false };
+    let odd = Line { evidence: doubtful, ..pie.clone() };
+    all.push(pos("a line whose mass does not agree", ToPos::CartChanged { sale: SALE, cart: cart(&[odd]) }));
+    let full: Vec<Line> = (0..LINES_MAX).map(|i| line(&format!("SKU-{i:02}"), "Something", 100, 1)).collect();
+    all.push(pos("a full cart", ToPos::Offer { sale: SALE, revision: 2, cart: cart(&full) }));
+    all.push(pos("an offer holds no longer", ToPos::Withdrawn { sale: SALE, revision: 300 }));
+    for outcome in OUTCOMES {
+        let cart = two.clone();
+        all.push(pos(format!("a sale ends, {outcome:?}"), ToPos::Closed { sale: SALE, revision: 1, outcome, cart }));
+    }
+    all.push(pos("what became of an offer", ToPos::QueryOutcome { sale: SALE, revision: 1 }));
+    for reason in ATTENTIONS {
+        all.push(pos(format!("{reason:?} stands"), ToPos::Attention { sale: Some(SALE), reason, on: true }));
+        all.push(pos(format!("{reason:?} clears"), ToPos::Attention { sale: None, reason, on: false }));
+    }
+    all.push(pos("a member", ToPos::Member { sale: SALE, member: text("M-0042"), score_permille: 871 }));
+    for phase in PHASES {
+        all.push(pos(format!("{phase:?}"), ToPos::State { phase, rung: Rung::Rten, reason: text("") }));
+    }
+    for rung in RUNGS {
+        let reason = text("no TensorRT library found");
+        all.push(pos(format!("runs on {rung:?}"), ToPos::State { phase: Phase::Idle, rung, reason }));
+    }
+    for (unix_s, trusted) in [(0, false), (1_795_478_400, true), (u64::MAX, true)] {
+        all.push(pos(format!("the clock at {unix_s}"), ToPos::Clock { unix_s, trusted }));
+    }
+    all
+}
+
+fn for_the_till() -> Vec<Vector> {
+    let mut all = Vec::new();
+    for tender in TENDERS {
+        let paid = ToTill::Paid { sale: SALE, revision: 1, tender, amount_minor: 7_800 };
+        all.push(till(format!("paid by {tender:?}"), paid));
+    }
+    for amount_minor in [0, -1, i64::MAX, i64::MIN] {
+        let paid = ToTill::Paid { sale: SALE, revision: u16::MAX, tender: Tender::Cash, amount_minor };
+        all.push(till(format!("{amount_minor} paid"), paid));
+    }
+    all.push(till("cancelled at the POS", ToTill::Cancel { sale: SALE }));
+    all.push(till("nothing was taken", ToTill::OutcomeIs { sale: SALE, outcome: None }));
+    for outcome in OUTCOMES {
+        all.push(till(format!("it was {outcome:?}"), ToTill::OutcomeIs { sale: SALE, outcome: Some(outcome) }));
+    }
+    for reason in ATTENTIONS {
+        all.push(till(format!("{reason:?} settled"), ToTill::Override { sale: SALE, reason }));
+    }
+    for code in ["ko", "en"] {
+        let code: [u8; 2] = code.as_bytes().try_into().unwrap();
+        all.push(till(format!("language {}", String::from_utf8_lossy(&code)), ToTill::Language { code }));
+    }
+    all
+}
+
+fn refused() -> Vec<Vector> {
+    let mut all = Vec::new();
+    all.push(bad("nothing at all", "pos", &[], "truncated"));
+    all.push(bad("a message that does not exist", "pos", &[10, 1, 1, 1], "unknown_variant"));
+    all.push(bad("a message that does not exist", "till", &[5, 1, 1, 1], "unknown_variant"));
+    let opened = [0, 1, 2, 3];
+    for length in 1..4 {
+        all.push(bad(format!("cut after {length} bytes"), "pos", &opened[..length], "truncated"));
+    }
+    all.push(bad("a byte too many", "pos", &[0, 1, 2, 3, 0], "trailing"));
+    all.push(bad("a varint of six bytes", "pos", &[0, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 2, 3], "bad_varint"));
+    all.push(bad("a u32 above its range", "pos", &[0, 0xff, 0xff, 0xff, 0xff, 0x10, 2, 3], "bad_varint"));
+    all.push(bad("a u16 above its range", "pos", &[3, 1, 2, 3, 0xff, 0xff, 0x04], "bad_varint"));
+    all.push(bad("a varint without end", "pos", &[0, 0xff], "truncated"));
+    all.push(bad("a bool of 2", "pos", &[9, 0, 2], "bad_bool"));
+    all.push(bad("an option of 2", "pos", &[6, 2, 1, 2, 3, 0, 1], "bad_option"));
+    all.push(bad("a reason that does not exist", "pos", &[6, 0, 12, 1], "unknown_variant"));
+    all.push(bad("an outcome that does not exist", "till", &[2, 1, 2, 3, 1, 3], "unknown_variant"));
+    let long = [&[7, 1, 2, 3, 33][..], &[b'x'; 33], &[5]].concat();
+    all.push(bad("a text of 33 bytes where 32 fit", "pos", &long, "too_long"));
+    all.push(bad("a text that is not UTF-8", "pos", &[7, 1, 2, 3, 2, 0xc3, 0x28, 5], "bad_utf8"));
+    all.push(bad("a text with half a character", "pos", &[7, 1, 2, 3, 1, 0xc3, 5], "bad_utf8"));
+    all.push(bad("a text longer than the message", "pos", &[7, 1, 2, 3, 9, b'x', 5], "truncated"));
+    let one = [1, b'A', 1, b'B', 2, 1, 1, 1, 1, 1];
+    let lines: Vec<u8> = one.repeat(25);
+    let tail = [0, b'K', b'R', b'W', 0, 0];
+    all.push(bad("25 lines", "pos", &[&[1, 1, 2, 3, 25][..], &lines, &tail].concat(), "too_long"));
+    let twelve = [&[1, 1, 2, 3, 12][..], &one.repeat(11), &tail].concat();
+    all.push(bad("fewer lines than announced", "pos", &twelve, "invalid"));
+    all
+}
+
+pub fn all() -> Vec<Vector> {
+    let mut all = for_the_pos();
+    all.extend(for_the_till());
+    all.extend(refused());
+    all
+}
