@@ -3,8 +3,10 @@
 //! carts or faces. Read next: `manifest`, then a backend.
 
 pub mod error;
+pub mod input;
 
 pub use error::{EngineError, EngineErrorKind};
+pub use input::{Colour, Fit, InputSpec, Layout};
 
 /// Name and shape of one tensor, static, batch 1, f32.
 #[derive(Clone, Debug, PartialEq, Eq)]
