@@ -1,6 +1,8 @@
 //! Frames to observations: pre-process into the engine's input, decode its head, suppress doubles, fuse
 //! over time. Nothing after this room knows which network spoke. Read next: `observation`, then `tray`.
 
+pub mod error;
 pub mod observation;
 
+pub use error::{VisionError, VisionErrorKind};
 pub use observation::{CLASSES_MAX, Class, ITEMS_MAX, TrayItem, TrayObservation};
