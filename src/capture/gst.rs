@@ -4,7 +4,7 @@
 //! It must never show a camera's password in a message.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -20,6 +20,9 @@ const CAPS: &str = "video/x-raw,format=(string){YUY2,NV12,I420},colorimetry=(str
                     video/x-raw,format=(string){RGB,BGR,BGRx,GRAY8}";
 /// An error on the bus doesn't wake a waiting sink, so waits are cut into pieces of this.
 const SLICE: Duration = Duration::from_millis(50);
+/// `decodebin` swallows the error of a container without streams and then waits for ever: a file that
+/// shows nothing for this long has no picture.
+const FIRST_PICTURE_MAX: Duration = Duration::from_secs(10);
 
 /// Where the pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,23 +61,22 @@ pub struct GstOpener {
     camera: String,
     source: Source,
     pace: Pace,
+    first_picture_max: Duration,
 }
 
 impl GstOpener {
     /// An opener for the camera called `camera`.
     pub fn new(camera: impl Into<String>, source: Source, pace: Pace) -> Self {
-        Self { camera: camera.into(), source, pace }
+        Self { camera: camera.into(), source, pace, first_picture_max: FIRST_PICTURE_MAX }
     }
 
     /// The pipeline's text, without what is set as a property (locations are not quoted into it).
     fn text(&self) -> String {
         let source = match &self.source {
             Source::File(_) => "filesrc name=till-source ! decodebin".to_owned(),
-            Source::Rtsp(_) => {
-                "rtspsrc name=till-source protocols=tcp latency=100 drop-on-latency=true ! \
+            Source::Rtsp(_) => "rtspsrc name=till-source protocols=tcp latency=100 drop-on-latency=true ! \
                  application/x-rtp,media=video ! decodebin"
-                    .to_owned()
-            }
+                .to_owned(),
             Source::Csi { sensor, width, height, fps } => format!(
                 "nvarguscamerasrc sensor-id={sensor} ! video/x-raw(memory:NVMM),format=NV12,width={width},\
                  height={height},framerate={fps}/1 ! nvvidconv ! video/x-raw,format=NV12"
@@ -135,7 +137,7 @@ impl Opener for GstOpener {
             .downcast::<gst::Pipeline>()
             .map_err(|_| wrong(&"is not a pipeline"))?;
         // From here on a failure closes the pipeline.
-        let mut stream = GstStream {
+        let stream = GstStream {
             sink: pipeline
                 .by_name("till-sink")
                 .and_then(|e| e.downcast::<AppSink>().ok())
@@ -148,6 +150,7 @@ impl Opener for GstOpener {
             first_offset: None,
             sequence: 0,
             delivered: 0,
+            opened: Instant::now(),
         };
         // Only errors are read; anything else would pile up on the bus for as long as the camera lives.
         stream.bus.set_sync_handler(|_, m| match m.type_() {
@@ -176,7 +179,6 @@ impl Opener for GstOpener {
         if let Some(e) = stream.bus_error() {
             return Err(e);
         }
-        stream.sequence = 0;
         Ok(Box::new(stream))
     }
 }
@@ -192,6 +194,7 @@ struct GstStream {
     /// Of the next frame.
     sequence: u64,
     delivered: u64,
+    opened: Instant,
 }
 
 impl GstStream {
@@ -288,7 +291,9 @@ impl Stream for GstStream {
             if let Some(e) = self.bus_error() {
                 return Err(e);
             }
-            if self.sink.is_eos() {
+            let is_file = matches!(self.opener.source, Source::File(_));
+            let silent = is_file && self.delivered == 0 && self.opened.elapsed() >= self.opener.first_picture_max;
+            if silent || self.sink.is_eos() {
                 return self.end();
             }
             left = left.saturating_sub(slice);

@@ -5,11 +5,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::CaptureError;
 use super::camera::{Act, Camera, Deadlines, State};
 use super::clock::Clock;
 use super::slot::Writer;
 use super::source::{Opener, Read, Stream};
-use super::CaptureError;
 
 /// The heartbeat is stamped at least this often, unless the driver itself hangs.
 pub const BEAT_MS: u64 = 100;
@@ -171,12 +171,7 @@ mod tests {
     use std::sync::Arc;
 
     const SETTINGS: Settings = Settings {
-        deadlines: Deadlines {
-            first_frame_ms_max: 3_000,
-            stall_ms_max: 500,
-            reopen_ms_min: 100,
-            reopen_ms_max: 1_000,
-        },
+        deadlines: Deadlines { first_frame_ms_max: 3_000, stall_ms_max: 500, reopen_ms_min: 100, reopen_ms_max: 1_000 },
         at_end: AtEnd::Finish,
     };
 

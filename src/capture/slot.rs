@@ -165,7 +165,11 @@ mod tests {
     #[test]
     fn no_picture_is_ever_torn() {
         let (mut w, mut r) = slot(4, 4);
-        let writer = std::thread::spawn(move || (1..=20_000).for_each(|n| drop(put(&mut w, n))));
+        let writer = std::thread::spawn(move || {
+            for n in 1..=20_000 {
+                put(&mut w, n);
+            }
+        });
         let mut last = 0;
         while last < 20_000 {
             assert!(r.wait(Duration::from_secs(20)), "the writer is alive");

@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod observation;
+pub mod preprocess;
 
 pub use error::{VisionError, VisionErrorKind};
 pub use observation::{CLASSES_MAX, Class, ITEMS_MAX, TrayItem, TrayObservation};
