@@ -3,18 +3,20 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-/// Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
-pub mod capture;
-/// The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
-pub mod checkout;
-/// One file a command.
-pub mod cli;
 /// Raw TOML (`till.toml` and `conf.d/`) becomes one validated [`config::Config`]; only that travels on.
 pub mod config;
+/// Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
+pub mod capture;
 /// Tensors to tensors: manifests and the backends that run a model. Knows nothing of pictures.
 pub mod engine;
+/// Lines and load cell to debounced [`trigger::TriggerEvent`]s.
+pub mod trigger;
 /// The append-only log on disk that every durable message enters before its first byte leaves.
 pub mod outbox;
+/// Frames to observations: pre-processing, heads, suppression, fusion over time.
+pub mod vision;
+/// The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
+pub mod checkout;
 /// The serial port at our end of the link: bytes to and from the other end, endpoint and outbox joined.
 pub mod port;
 /// The reference POS: journal, screen in the terminal, scripted keys.
@@ -23,7 +25,5 @@ pub mod pos;
 pub mod replay;
 /// Threads, channels, supervisor, signals and the control socket: the live driver.
 pub mod runtime;
-/// Lines and load cell to debounced [`trigger::TriggerEvent`]s.
-pub mod trigger;
-/// Frames to observations: pre-processing, heads, suppression, fusion over time.
-pub mod vision;
+/// One file a command.
+pub mod cli;

@@ -52,14 +52,6 @@ impl Frame {
     pub fn with_capacity(width: u32, height: u32) -> Self {
         let mut data = Vec::new();
         data.reserve_exact(width as usize * height as usize * 4);
-        Self {
-            format: PixelFormat::Grey,
-            width: 0,
-            height: 0,
-            planes: [Plane::default(); 3],
-            data,
-            captured_ns: 0,
-            sequence: 0,
-        }
+        Self { format: PixelFormat::Grey, width: 0, height: 0, planes: [Plane::default(); 3], data, captured_ns: 0, sequence: 0 }
     }
 }
