@@ -4,9 +4,16 @@
 
 pub mod error;
 pub mod input;
+pub mod load;
+pub mod manifest;
+pub mod null;
+pub mod onnxruntime;
+pub mod rten;
 
 pub use error::{EngineError, EngineErrorKind};
 pub use input::{Colour, Fit, InputSpec, Layout};
+pub use load::{Backend, Choice, load};
+pub use manifest::Manifest;
 
 /// Name and shape of one tensor, static, batch 1, f32.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,16 @@
 //! Frames to observations: pre-process into the engine's input, decode its head, suppress doubles, fuse
 //! over time. Nothing after this room knows which network spoke. Read next: `observation`, then `tray`.
 
+pub mod detection;
 pub mod error;
+pub mod head;
+pub mod metrics;
+pub mod nms;
 pub mod observation;
 pub mod preprocess;
+pub mod tray;
 
+pub use detection::Detection;
 pub use error::{VisionError, VisionErrorKind};
 pub use observation::{CLASSES_MAX, Class, ITEMS_MAX, TrayItem, TrayObservation};
+pub use tray::{Fusion, Rules, TrayVision};

@@ -1,0 +1,322 @@
+//! `till engine`: what engines there are, whether they load and agree on every backend, how fast they are.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::capture::Frame;
+use crate::engine::manifest::MANIFEST_FILE;
+use crate::engine::{self, Backend, Choice, Engine, EngineError, Manifest};
+use crate::vision::preprocess::Preprocessor;
+
+use super::exit::{CliError, Exit};
+use super::picture;
+
+/// Largest difference of two backends' outputs, relative where the value is above 1.
+pub const PARITY: f32 = 1e-3;
+/// Where engines lie when no folder is named.
+pub const FOLDERS: [&str; 2] = ["engines", "/var/lib/till/engines"];
+
+/// List, check and time engines
+#[derive(Args, Clone, Debug)]
+pub struct EngineArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: EngineCommand,
+}
+
+/// What to do with engines.
+#[derive(Subcommand, Clone, Debug)]
+pub enum EngineCommand {
+    /// Print each engine's manifest in a line
+    List(Common),
+    /// Hash and load each engine, and compare the backends on one picture
+    Check {
+        /// Which engines
+        #[command(flatten)]
+        common: Common,
+        /// Picture to compare on; noise if none is named
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+    },
+    /// Time each engine on every backend, in turns
+    Bench {
+        /// Which engines
+        #[command(flatten)]
+        common: Common,
+        /// Inferences on each backend
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        runs: usize,
+    },
+}
+
+/// What all of them take.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Engine folders, or folders of engine folders [default: engines, /var/lib/till/engines]
+    #[arg(value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// ONNX Runtime's library, or the folder that holds it
+    #[arg(long, value_name = "FILE")]
+    pub ort_dylib: Option<PathBuf>,
+    /// Threads of one inference
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Common {
+    fn choice(&self, backend: Backend) -> Choice {
+        Choice { backend, threads: self.threads, ort_dylib: self.ort_dylib.clone() }
+    }
+}
+
+/// Runs the command and prints to `out`. Exit 6 when a check finds something.
+///
+/// # Errors
+/// No engine found, or (list and bench) one that can't be read.
+pub fn run(args: &EngineArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let (command, common) = match &args.command {
+        EngineCommand::List(common) => ("list", common),
+        EngineCommand::Check { common, .. } => ("check", common),
+        EngineCommand::Bench { common, .. } => ("bench", common),
+    };
+    let (mut rows, mut exit) = (Vec::new(), Exit::Ok);
+    for dir in folders(&common.dirs)? {
+        let row = match &args.command {
+            EngineCommand::List(common) => list(&dir, common)?,
+            EngineCommand::Check { common, picture } => check(&dir, common, picture.as_deref()).unwrap_or_else(|e| {
+                json!({ "name": dir.display().to_string(), "backend": null, "ok": false, "problem": e.message })
+            }),
+            EngineCommand::Bench { common, runs } => bench(&dir, common, *runs)?,
+        };
+        if row.get("ok") == Some(&json!(false)) {
+            exit = Exit::Findings;
+        }
+        rows.push(row);
+    }
+    if common.json {
+        writeln!(out, "{}", json!({ "schema": format!("till.engine-{command}/1"), "engines": rows }))?;
+    } else {
+        rows.iter().try_for_each(|row| print(row, out))?;
+    }
+    Ok(exit)
+}
+
+/// A line for people: the fields in their order, without quotation marks.
+fn print(row: &Value, out: &mut dyn Write) -> Result<(), CliError> {
+    let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+    let Some(fields) = row.as_object() else { return Ok(()) };
+    let name = fields.get("name").map(text).unwrap_or_default();
+    writeln!(out, "{name}")?;
+    for (key, value) in fields.iter().filter(|(k, _)| *k != "name") {
+        writeln!(out, "  {key:<10} {}", text(value))?;
+    }
+    Ok(())
+}
+
+/// Every engine folder among and in `dirs`.
+fn folders(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+    let named = !dirs.is_empty();
+    let dirs = if named { dirs.to_vec() } else { FOLDERS.map(PathBuf::from).to_vec() };
+    let mut found = Vec::new();
+    for dir in &dirs {
+        if dir.join(MANIFEST_FILE).exists() {
+            found.push(dir.clone());
+            continue;
+        }
+        let mut inner: Vec<PathBuf> = match std::fs::read_dir(dir) {
+            Ok(entries) => entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.join(MANIFEST_FILE).exists()).collect(),
+            Err(e) if named => return Err(CliError::new(Exit::Config, format!("engine {}: {e}", dir.display()))),
+            Err(_) => continue,
+        };
+        inner.sort();
+        found.append(&mut inner);
+    }
+    if found.is_empty() {
+        let dirs = dirs.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(", ");
+        return Err(CliError::new(Exit::Config, format!("no engine in {dirs}: an engine is a folder with {MANIFEST_FILE}")));
+    }
+    Ok(found)
+}
+
+fn head(m: &Manifest, backend: &str) -> Value {
+    json!({ "name": m.name, "backend": backend, "precision": m.precision, "sha256": m.sha256 })
+}
+
+fn with(mut row: Value, more: Value) -> Value {
+    if let (Some(row), Value::Object(more)) = (row.as_object_mut(), more) {
+        row.extend(more);
+    }
+    row
+}
+
+fn list(dir: &Path, common: &Common) -> Result<Value, CliError> {
+    let m = Manifest::load(dir)?;
+    // What `auto` would take; nothing is loaded for a list.
+    let backend = engine::load::available(&common.choice(Backend::Auto)).first().map_or("", |b| b.as_str());
+    let metrics: Vec<String> = m.metrics.iter().map(|x| format!("{} {} ({})", x.name, x.value, x.data)).collect();
+    let more = json!({
+        "folder": dir.display().to_string(),
+        "input": format!("{}x{}", m.input.width, m.input.height),
+        "labels": m.labels.products(),
+        "licence": m.licence,
+        "source": m.source,
+        "metrics": metrics,
+    });
+    Ok(with(head(&m, backend), more))
+}
+
+/// Each backend that can be had, loaded; an absent library is no failure.
+fn load_all(m: &Manifest, common: &Common) -> Result<Vec<Box<dyn Engine>>, EngineError> {
+    let backends = engine::load::available(&common.choice(Backend::Auto));
+    backends.into_iter().map(|b| engine::load(m, &common.choice(b))).collect()
+}
+
+fn check(dir: &Path, common: &Common, file: Option<&Path>) -> Result<Value, CliError> {
+    let m = Manifest::load(dir)?;
+    let mut engines = load_all(&m, common)?;
+    let frame = file.map(picture::load).transpose().map_err(|m| CliError::new(Exit::Failed, m))?;
+    let difference = parity(&m, &mut engines, frame.as_ref())?;
+    let names: Vec<&str> = engines.iter().map(|e| e.backend()).collect();
+    let mut more = json!({ "ok": difference.is_none_or(|d| d <= PARITY), "backends": names, "difference": difference });
+    if difference.is_none() {
+        more = with(more, json!({ "note": "one backend only: nothing to compare with" }));
+    }
+    Ok(with(head(&m, names.first().copied().unwrap_or_default()), more))
+}
+
+/// Largest difference between the first engine's outputs and the others', relative where a value is above
+/// 1; `None` with fewer than two. On `frame`, or on seeded noise.
+pub fn parity(m: &Manifest, engines: &mut [Box<dyn Engine>], frame: Option<&Frame>) -> Result<Option<f32>, CliError> {
+    let mut input = vec![0.0; m.input.elements()];
+    match frame {
+        Some(frame) => Preprocessor::new(&m.input).fill(frame, &mut input)?,
+        None => {
+            let mut noise = noise();
+            for (i, v) in input.iter_mut().enumerate() {
+                *v = (noise() * 255.0 - m.input.mean[i % 3]) * m.input.scale[i % 3];
+            }
+        }
+    }
+    for e in engines.iter_mut() {
+        e.input_mut().copy_from_slice(&input);
+        e.run()?;
+    }
+    let Some((first, others)) = engines.split_first() else { return Ok(None) };
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let mut worst = 0.0f32;
+    for other in others {
+        for (i, spec) in first.outputs().iter().enumerate() {
+            let same = other.outputs().iter().position(|o| o.name == spec.name).map(|j| other.output(j));
+            let same = same.filter(|o| o.len() == first.output(i).len()).ok_or_else(|| {
+                CliError::new(Exit::Failed, format!("engine {}: the backends' outputs differ at {:?}", m.name, spec.name))
+            })?;
+            for (a, b) in first.output(i).iter().zip(same) {
+                let d = (a - b).abs() / a.abs().max(1.0);
+                // A number on one side only is as wrong as can be.
+                worst = if d.is_nan() { f32::INFINITY } else { worst.max(d) };
+            }
+        }
+    }
+    Ok(Some(worst))
+}
+
+/// The same numbers in 0..1 in each process (xorshift).
+pub fn noise() -> impl FnMut() -> f32 {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    }
+}
+
+fn bench(dir: &Path, common: &Common, runs: usize) -> Result<Value, CliError> {
+    let m = Manifest::load(dir)?;
+    let mut engines = load_all(&m, common)?;
+    let mut noise = noise();
+    let mut times = vec![Vec::with_capacity(runs.max(1)); engines.len()];
+    for e in &mut engines {
+        e.input_mut().fill_with(&mut noise);
+        e.run()?;
+    }
+    // In turns, so that a busy machine slows all of them alike.
+    for _ in 0..runs.max(1) {
+        for (e, times) in engines.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            e.run()?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    let timing: serde_json::Map<String, Value> = engines
+        .iter()
+        .zip(&mut times)
+        .map(|(e, times)| {
+            times.sort_by(f64::total_cmp);
+            (e.backend().to_owned(), json!({ "p50_ms": quantile(times, 0.5), "p99_ms": quantile(times, 0.99) }))
+        })
+        .collect();
+    let backend = engines.first().map_or("", |e| e.backend());
+    Ok(with(head(&m, backend), json!({ "threads": common.threads.max(1), "runs": runs.max(1), "backends": timing })))
+}
+
+/// The value that a share of the sorted `times` doesn't exceed.
+pub fn quantile(times: &[f64], share: f64) -> f64 {
+    let index = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1)) - 1;
+    times.get(index).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_json(command: EngineCommand) -> (Exit, Value) {
+        let mut out = Vec::new();
+        let exit = run(&EngineArgs { command }, &mut out).unwrap();
+        (exit, serde_json::from_slice(&out).unwrap())
+    }
+
+    fn common(dir: &Path) -> Common {
+        Common { dirs: vec![dir.to_path_buf()], ort_dylib: None, threads: 1, json: true }
+    }
+
+    #[test]
+    fn lists_checks_and_times_the_engines_of_a_folder() {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+        let (_, list) = run_json(EngineCommand::List(common(&data)));
+        assert_eq!((&list["schema"], &list["engines"][0]["name"]), (&json!("till.engine-list/1"), &json!("blobs")));
+        let (exit, check) = run_json(EngineCommand::Check { common: common(&data.join("blobs")), picture: None });
+        assert_eq!((exit, &check["engines"][0]["ok"]), (Exit::Ok, &json!(true)), "{check}");
+        let (_, bench) = run_json(EngineCommand::Bench { common: common(&data), runs: 3 });
+        assert!(bench["engines"][0]["backends"]["rten"]["p50_ms"].as_f64().unwrap() > 0.0);
+    }
+
+    #[test]
+    fn a_changed_model_is_a_finding_and_an_empty_folder_an_error() {
+        let blobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs");
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(blobs.join(MANIFEST_FILE), dir.path().join(MANIFEST_FILE)).unwrap();
+        std::fs::write(dir.path().join("model.onnx"), "cut off").unwrap();
+        let (exit, check) = run_json(EngineCommand::Check { common: common(dir.path()), picture: None });
+        assert_eq!(exit, Exit::Findings);
+        assert!(check["engines"][0]["problem"].as_str().unwrap().contains("sha256"));
+        let empty = tempfile::tempdir().unwrap();
+        let args = EngineArgs { command: EngineCommand::List(common(empty.path())) };
+        assert_eq!(run(&args, &mut Vec::new()).unwrap_err().exit, Exit::Config);
+    }
+
+    #[test]
+    fn quantiles_by_hand() {
+        let times: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!((quantile(&times, 0.5), quantile(&times, 0.99), quantile(&[7.0], 0.99)), (50.0, 99.0, 7.0));
+    }
+}

@@ -1,0 +1,231 @@
+//! `till eval tray`: an engine over a folder of annotated pictures, through the very code that looks at the
+//! counter's frames. Data on `out`, progress on stderr.
+
+use std::io::{IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::engine::{self, Backend, Choice, Manifest};
+use crate::vision::metrics::{AveragePrecision, CartScore, Carts, Confusion, Dataset, Level, Scored, Truth};
+use crate::vision::{Detection, Rules, TrayVision};
+
+use super::exit::{CliError, Exit};
+use super::{picture, report_tray};
+
+/// Scores down to which precision is measured.
+const FLOOR: f32 = 0.001;
+
+/// Measure an engine on annotated pictures: carts that are right, and average precision
+#[derive(Args, Clone, Debug)]
+pub struct EvalTrayArgs {
+    /// The engine's folder
+    #[arg(long, value_name = "DIR")]
+    pub engine: PathBuf,
+    /// Folder with COCO annotations.json; a picture may carry a level: easy, medium or hard
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// What runs the engine: auto, rten, onnxruntime or tensorrt
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub backend: Backend,
+    /// ONNX Runtime's library, or the folder that holds it
+    #[arg(long, value_name = "FILE")]
+    pub ort_dylib: Option<PathBuf>,
+    /// Threads of one inference
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    /// Print one JSON object; shares and precisions are 0 to 1
+    #[arg(long)]
+    pub json: bool,
+    /// Write an HTML page with the figures and every wrong cart
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// A picture whose counts are wrong.
+#[derive(Clone, Debug)]
+pub struct WrongCart {
+    /// The picture's file.
+    pub file: PathBuf,
+    /// Pixels.
+    pub size: (u32, u32),
+    /// What lies there.
+    pub truth: Vec<Truth>,
+    /// What was counted.
+    pub found: Vec<Detection>,
+}
+
+/// Everything that was measured.
+pub struct Outcome {
+    /// The engine measured.
+    pub manifest: Manifest,
+    /// What ran it.
+    pub backend: &'static str,
+    /// Counts by level.
+    pub carts: Carts,
+    /// Precision of the boxes.
+    pub precision: AveragePrecision,
+    /// Pairs of labels, and what a score is worth.
+    pub confusion: Confusion,
+    /// The pictures whose counts are wrong.
+    pub wrong: Vec<WrongCart>,
+    /// Mean time from decoded picture to detections.
+    pub ms_per_image: f64,
+}
+
+/// Runs the command and prints to `out`.
+///
+/// # Errors
+/// An engine or data set that can't be read (exit code 3 or 1), a picture that can't (1).
+pub fn run(args: &EvalTrayArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let outcome = measure(args)?;
+    if let Some(path) = &args.report {
+        std::fs::write(path, report_tray::html(&outcome))
+            .map_err(|e| CliError::new(Exit::Failed, format!("report {}: {e}", path.display())))?;
+    }
+    match args.json {
+        true => writeln!(out, "{}", to_json(&outcome))?,
+        false => write!(out, "{}", to_text(&outcome))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn measure(args: &EvalTrayArgs) -> Result<Outcome, CliError> {
+    let manifest = Manifest::load(&args.engine)?;
+    let data = Dataset::load(&args.data, &manifest.labels.names).map_err(|m| CliError::new(Exit::Failed, m))?;
+    let choice = Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone() };
+    let engine = engine::load(&manifest, &choice)?;
+    let mut vision = TrayVision::new(&manifest, engine, Rules::for_manifest(&manifest))?;
+    let (products, score) = (manifest.labels.products(), vision.score());
+    let mut carts = Carts::new(products);
+    let mut precision = AveragePrecision::new(products);
+    let mut confusion = Confusion::new(products);
+    let (mut wrong, mut ms) = (Vec::new(), 0.0);
+    for (n, image) in data.images.iter().enumerate() {
+        progress(n, data.images.len());
+        let file = args.data.join(&image.file);
+        let frame = picture::load(&file).map_err(|m| CliError::new(Exit::Failed, m))?;
+        if (frame.width, frame.height) != (image.width, image.height) {
+            let message = format!(
+                "picture {}: is {}x{} when upright, the annotations say {}x{}",
+                file.display(),
+                frame.width,
+                frame.height,
+                image.width,
+                image.height
+            );
+            return Err(CliError::new(Exit::Failed, message));
+        }
+        let start = Instant::now();
+        let found = vision.detect_above(&frame, FLOOR)?;
+        ms += start.elapsed().as_secs_f64() * 1e3;
+        let products_found = found.iter().filter(|d| usize::from(d.label) < products);
+        let boxes: Vec<Scored> = products_found.clone().map(scored).collect();
+        precision.add(&image.truth, &boxes);
+        let counted: Vec<Detection> = products_found.filter(|d| d.score >= score).copied().collect();
+        confusion.add(&image.truth, &counted.iter().map(scored).collect::<Vec<_>>());
+        let truth = counts(products, image.truth.iter().filter(|t| !t.crowd).map(|t| t.class));
+        let found = counts(products, counted.iter().map(|d| usize::from(d.label)));
+        if !carts.add(image.level, &truth, &found) {
+            let (size, truth) = ((image.width, image.height), image.truth.clone());
+            wrong.push(WrongCart { file, size, truth, found: counted });
+        }
+    }
+    progress(data.images.len(), data.images.len());
+    let ms_per_image = ms / data.images.len() as f64;
+    Ok(Outcome { backend: vision.backend(), manifest, carts, precision, confusion, wrong, ms_per_image })
+}
+
+fn scored(d: &Detection) -> Scored {
+    let [x0, y0, x1, y1] = d.bbox.map(f64::from);
+    Scored { class: usize::from(d.label), bbox: [x0, y0, x1 - x0, y1 - y0], score: f64::from(d.score) }
+}
+
+fn counts(classes: usize, items: impl Iterator<Item = usize>) -> Vec<u32> {
+    let mut counts = vec![0; classes];
+    for class in items {
+        if let Some(n) = counts.get_mut(class) {
+            *n += 1;
+        }
+    }
+    counts
+}
+
+fn progress(done: usize, of: usize) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r{done} of {of} pictures{}", if done == of { "\n" } else { "" });
+    } else if done == of || (done > 0 && done % 100 == 0) {
+        eprintln!("{done} of {of} pictures");
+    }
+}
+
+/// The figures of one level, `all` for `None`.
+fn level_json(s: CartScore) -> Value {
+    json!({ "images": s.images, "cAcc": s.c_acc, "ACD": s.acd, "mCCD": s.mccd, "mCIoU": s.mciou })
+}
+
+fn to_json(o: &Outcome) -> Value {
+    let mut levels = serde_json::Map::new();
+    for level in Level::ALL {
+        levels.insert(level.as_str().into(), level_json(o.carts.score(Some(level))));
+    }
+    levels.insert("all".into(), level_json(o.carts.score(None)));
+    let names = &o.manifest.labels.names[..o.manifest.labels.products()];
+    let n = names.len();
+    let confusion: Vec<Vec<usize>> = (0..=n).map(|t| (0..=n).map(|f| o.confusion.count_of(t, f)).collect()).collect();
+    let calibration: Vec<Value> = o.confusion.bins.iter().map(|b| json!({ "boxes": b.boxes, "right": b.right })).collect();
+    let ap: serde_json::Map<String, Value> =
+        names.iter().enumerate().map(|(i, n)| (n.clone(), json!(o.precision.of_class(i)))).collect();
+    json!({
+        "schema": "till.eval-tray/1",
+        "engine": o.manifest.name,
+        "sha256": o.manifest.sha256,
+        "backend": o.backend,
+        "precision": o.manifest.precision,
+        "images": o.carts.score(None).images,
+        "levels": levels,
+        "mAP50": o.precision.map50(),
+        "mmAP": o.precision.mmap(),
+        "ap": ap,
+        "confusion": { "labels": names, "table": confusion },
+        "calibration": { "error": o.confusion.calibration_error(), "bins": calibration },
+        "ms_per_image": o.ms_per_image,
+        "wrong": o.wrong.iter().map(|w| w.file.display().to_string()).collect::<Vec<_>>(),
+    })
+}
+
+/// A share as percent, or a dash.
+pub fn percent(v: Option<f64>) -> String {
+    v.map_or_else(|| "-".into(), |v| format!("{:.2}", v * 100.0))
+}
+
+/// The levels that have pictures, and all.
+pub fn rows(o: &Outcome) -> Vec<(&'static str, CartScore)> {
+    let levels = Level::ALL.into_iter().map(|l| (l.as_str(), o.carts.score(Some(l))));
+    levels.filter(|(_, s)| s.images > 0).chain([("all", o.carts.score(None))]).collect()
+}
+
+fn to_text(o: &Outcome) -> String {
+    let mut text = format!(
+        "engine {} ({}, {}), {:.1} ms a picture\n\n{:<8}{:>8}{:>9}{:>9}{:>9}{:>9}\n",
+        o.manifest.name, o.backend, o.manifest.precision, o.ms_per_image, "level", "images", "cAcc %", "ACD", "mCCD %", "mCIoU %"
+    );
+    for (name, s) in rows(o) {
+        let acd = s.acd.map_or_else(|| "-".into(), |v| format!("{v:.3}"));
+        let (c_acc, mccd, mciou) = (percent(s.c_acc), percent(s.mccd), percent(s.mciou));
+        text += &format!("{name:<8}{:>8}{c_acc:>9}{acd:>9}{mccd:>9}{mciou:>9}\n", s.images);
+    }
+    text + &format!(
+        "\nmAP50 {} %, mmAP {} %; calibration error {} %\n",
+        percent(o.precision.map50()),
+        percent(o.precision.mmap()),
+        percent(o.confusion.calibration_error())
+    )
+}
+
+/// A file's name for people, without its folders.
+pub fn short(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}

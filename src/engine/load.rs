@@ -1,0 +1,215 @@
+//! Which backend runs an engine. The choice is logged once and stands in the loaded engine's name; a backend
+//! that was asked for by name is never replaced by another one silently.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::manifest::Manifest;
+use super::onnxruntime::{self, OnnxRuntime};
+use super::rten::Rten;
+use super::{Engine, EngineError, EngineErrorKind};
+
+/// What the settings ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// ONNX Runtime where its library is found, else rten.
+    #[default]
+    Auto,
+    /// rten, always there.
+    Rten,
+    /// ONNX Runtime or nothing.
+    OnnxRuntime,
+    /// TensorRT or nothing.
+    TensorRt,
+}
+
+impl Backend {
+    /// As written in settings and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rten => "rten",
+            Self::OnnxRuntime => "onnxruntime",
+            Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        [Self::Auto, Self::Rten, Self::OnnxRuntime, Self::TensorRt]
+            .into_iter()
+            .find(|b| b.as_str() == s)
+            .ok_or_else(|| format!("{s:?}: auto, rten, onnxruntime or tensorrt"))
+    }
+}
+
+/// How an engine is to be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which library runs it.
+    pub backend: Backend,
+    /// Threads of one inference, at least 1.
+    pub threads: usize,
+    /// ONNX Runtime's library, or the folder that holds it; else `ORT_DYLIB_PATH` and the usual places.
+    pub ort_dylib: Option<PathBuf>,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self { backend: Backend::Auto, threads: 1, ort_dylib: None }
+    }
+}
+
+/// Loads the engine of `manifest`: hash checked, shapes held against the manifest, run once over zeros.
+pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, EngineError> {
+    let bytes = manifest.model_bytes()?;
+    let place = manifest.name.as_str();
+    let rten = |bytes| Rten::load(place, bytes, choice.threads).map(|e| Box::new(e) as Box<dyn Engine>);
+    let ort = |bytes: &[u8]| {
+        let dylib = onnxruntime::find(choice.ort_dylib.as_deref())?;
+        let engine = OnnxRuntime::load(place, bytes, choice.threads, &dylib)?;
+        Ok::<_, EngineError>((Box::new(engine) as Box<dyn Engine>, dylib))
+    };
+    let mut why = String::new();
+    let engine = match choice.backend {
+        Backend::Rten => rten(bytes)?,
+        Backend::OnnxRuntime | Backend::Auto => match ort(&bytes) {
+            Ok((engine, dylib)) => {
+                why = format!(", {}", dylib.display());
+                engine
+            }
+            // Only an absent library makes room for rten; a model that fails is a failure.
+            Err(e) if choice.backend == Backend::Auto && e.kind == EngineErrorKind::Backend => {
+                why = format!(", because {e}");
+                rten(bytes)?
+            }
+            Err(e) => return Err(e),
+        },
+        Backend::TensorRt => {
+            let message = "this till was built without TensorRT; set backend to \"auto\", \"onnxruntime\" or \"rten\"";
+            return Err(EngineError::new(EngineErrorKind::Backend, place, message));
+        }
+    };
+    check(manifest, engine.as_ref())?;
+    let (asked, threads) = (choice.backend, choice.threads.max(1));
+    log::info!("engine {place}: backend {} (asked for {asked}{why}), {threads} thread(s)", engine.backend());
+    Ok(engine)
+}
+
+/// Holds the model's tensors against the manifest.
+fn check(manifest: &Manifest, engine: &dyn Engine) -> Result<(), EngineError> {
+    let error = |m| Err(EngineError::new(EngineErrorKind::Manifest, manifest.name.as_str(), m));
+    let (input, want) = (engine.input(), &manifest.input);
+    if input.name != want.name || input.shape != want.shape() {
+        return error(format!(
+            "the model's input is {:?} {:?}, the manifest says {:?} {:?}",
+            input.name,
+            input.shape,
+            want.name,
+            want.shape()
+        ));
+    }
+    if !engine.outputs().iter().any(|o| o.name == manifest.head.output) {
+        let names: Vec<&str> = engine.outputs().iter().map(|o| o.name.as_str()).collect();
+        return error(format!("the model has no output {:?}; it has {names:?}", manifest.head.output));
+    }
+    Ok(())
+}
+
+/// The backends that this machine can run, in the order of preference.
+pub fn available(choice: &Choice) -> Vec<Backend> {
+    let mut found = Vec::new();
+    if onnxruntime::find(choice.ort_dylib.as_deref()).is_ok() {
+        found.push(Backend::OnnxRuntime);
+    }
+    found.push(Backend::Rten);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn blobs() -> Manifest {
+        Manifest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs")).unwrap()
+    }
+
+    /// Loads with `backend`, or says why not.
+    fn try_load(manifest: &Manifest, backend: Backend) -> Option<Box<dyn Engine>> {
+        match load(manifest, &Choice { backend, ..Choice::default() }) {
+            Ok(engine) => Some(engine),
+            Err(e) if e.kind == EngineErrorKind::Backend => {
+                println!("skipped: {e}");
+                None
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    #[test]
+    fn each_backend_reads_what_stands_in_its_input_at_each_run() {
+        for backend in [Backend::Rten, Backend::OnnxRuntime] {
+            let Some(mut engine) = try_load(&blobs(), backend) else { continue };
+            assert_eq!(engine.backend(), backend.as_str());
+            assert_eq!((engine.input().name.as_str(), &engine.input().shape[..]), ("images", &[1, 3, 64, 64][..]));
+            assert_eq!(engine.outputs()[0].shape, [1, 9, 49]);
+            assert!(engine.output(0).is_empty() && engine.output(9).is_empty());
+            // Red everywhere: label 0, row 4 of the output, is all but certain; then blue: label 2, row 6.
+            for (plane, row) in [(0usize, 4usize), (2, 6)] {
+                let input = engine.input_mut();
+                input.fill(0.0);
+                input[plane * 64 * 64..(plane + 1) * 64 * 64].fill(1.0);
+                engine.run().unwrap();
+                for class in 4..9 {
+                    let score = engine.output(0)[class * 49 + 24];
+                    assert_eq!(score > 0.5, class == row, "{backend} plane {plane} row {class}: {score}");
+                }
+                assert_eq!(engine.output(0)[24], 32.0, "centre of the middle box");
+            }
+        }
+    }
+
+    #[test]
+    fn tensorrt_and_a_missing_library_are_refused_by_name() {
+        let e = load(&blobs(), &Choice { backend: Backend::TensorRt, ..Choice::default() }).err().unwrap();
+        assert!(e.kind == EngineErrorKind::Backend && e.message.contains("without TensorRT"), "{e}");
+        let ort_dylib = Some("/nowhere/libonnxruntime.so".into());
+        let choice = Choice { backend: Backend::OnnxRuntime, ort_dylib, ..Choice::default() };
+        let e = load(&blobs(), &choice).err().unwrap();
+        assert_eq!((e.kind, e.place.as_str()), (EngineErrorKind::Backend, "/nowhere/libonnxruntime.so"));
+        // By choice `auto` the same absence leads to rten.
+        let engine = load(&blobs(), &Choice { backend: Backend::Auto, ..choice }).unwrap();
+        assert_eq!(engine.backend(), "rten");
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_the_model_and_a_broken_model_are_errors() {
+        let mut m = blobs();
+        m.input.width = 32;
+        let rten = Choice { backend: Backend::Rten, ..Choice::default() };
+        let e = load(&m, &rten).err().unwrap();
+        assert!(e.kind == EngineErrorKind::Manifest && e.message.contains("[1, 3, 64, 32]"), "{e}");
+        let mut m = blobs();
+        m.head.output = "boxes".into();
+        assert!(load(&m, &rten).err().unwrap().message.contains("output0"));
+        for bytes in [vec![], vec![0xff; 4000], b"\x08\x07".to_vec()] {
+            let e = Rten::load("x", bytes.clone(), 1).err().unwrap();
+            assert_eq!(e.kind, EngineErrorKind::Model, "{e}");
+            let Ok(dylib) = onnxruntime::find(None) else { continue };
+            let e = OnnxRuntime::load("x", &bytes, 1, &dylib).err().unwrap();
+            assert_eq!(e.kind, EngineErrorKind::Model, "{e}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The vision thread: newest frame in, observation out, asleep unless a session is live. When its engine
+//! fails it takes the next rung; when there is none left it says so and stays alive for the watchdog.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError};
+
+use crate::capture::slot::Reader;
+use crate::runtime::clock;
+use crate::runtime::heart::Heart;
+use crate::runtime::latency::Histogram;
+use crate::runtime::live::ToCounter;
+use crate::vision::tray::TrayVision;
+
+/// How long the thread sleeps at most before it beats again.
+const NAP: Duration = Duration::from_millis(200);
+
+/// What vision has done so far; read by `till status`.
+#[derive(Debug, Default)]
+pub struct EyeStats {
+    /// Frames that went through the engine.
+    pub frames: AtomicU64,
+    /// Observations that a full channel refused.
+    pub overloads: AtomicU64,
+    /// Failed inferences.
+    pub failures: AtomicU64,
+    /// Capture to observation.
+    pub latency: Histogram,
+}
+
+/// Everything the thread owns.
+pub struct Eye {
+    /// The newest frame.
+    pub reader: Reader,
+    /// Pre-processing, engine, head and fusion.
+    pub vision: TrayVision,
+    /// Builds the vision of the next rung after a failure; `None` when no rung is left.
+    pub next_rung: Box<dyn FnMut() -> Option<TrayVision> + Send>,
+    /// Whether a session wants pictures.
+    pub look: Arc<AtomicBool>,
+    /// Where observations go.
+    pub out: Sender<ToCounter>,
+    /// Shared with `status`.
+    pub stats: Arc<EyeStats>,
+    /// Beaten in each turn.
+    pub heart: Arc<Heart>,
+}
+
+impl Eye {
+    /// Runs until `stop`.
+    pub fn run(mut self, stop: &AtomicBool) {
+        let mut awake = false;
+        let mut blind = false;
+        while !stop.load(Ordering::Relaxed) {
+            self.heart.beat(clock::monotonic_ms());
+            if blind || !self.look.load(Ordering::Relaxed) {
+                awake = false;
+                std::thread::park_timeout(NAP);
+                continue;
+            }
+            if !awake {
+                // A frame from before the session is no evidence for it.
+                self.reader.skip();
+                self.vision.reset();
+                awake = true;
+            }
+            let Some(frame) = self.reader.wait(NAP) else { continue };
+            let captured_ns = frame.captured_ns;
+            match self.vision.observe(frame, captured_ns / 1_000_000) {
+                Ok(observation) => {
+                    self.stats.frames.fetch_add(1, Ordering::Relaxed);
+                    self.stats.latency.record_us(clock::monotonic_ns().saturating_sub(captured_ns) / 1_000);
+                    match self.out.try_send(ToCounter::Tray(observation.clone())) {
+                        Ok(()) => {}
+                        Err(TrySendError::Full(_)) => {
+                            if self.stats.overloads.fetch_add(1, Ordering::Relaxed) == 0 {
+                                log::warn!("vision: the counter is behind, an observation was dropped");
+                            }
+                        }
+                        Err(TrySendError::Disconnected(_)) => return,
+                    }
+                }
+                Err(error) => {
+                    self.stats.failures.fetch_add(1, Ordering::Relaxed);
+                    log::error!("vision: {error}");
+                    match (self.next_rung)() {
+                        Some(vision) => self.vision = vision,
+                        None => {
+                            blind = true;
+                            let _ = self.out.send(ToCounter::EngineFailed);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
