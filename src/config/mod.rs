@@ -1,1 +1,214 @@
-//! See the map in lib.rs.
+//! What the counter is told: `till.toml` and `conf.d/*.toml`, read as written ([`raw`]), then validated into
+//! [`Config`], which alone travels on. Nothing here opens a device or looks whether a named file exists.
+//! Every key stands in [`keys`], and `docs/configuration.md` is printed from there.
+
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+mod error;
+pub mod keys;
+mod load;
+mod raw;
+mod source;
+mod validate;
+
+pub use error::{ConfigError, ConfigErrorKind};
+pub use source::redacted;
+
+/// A valid configuration; paths are whole, limits kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who this counter is.
+    pub counter: Counter,
+    /// What sees the goods.
+    pub tray: Tray,
+    /// What sees members; `None` without a second camera.
+    pub face: Option<Face>,
+    /// The presence line and the load cell.
+    pub trigger: Trigger,
+    /// When a cart is charged.
+    pub checkout: Checkout,
+    /// The serial port to the POS.
+    pub port: Port,
+    /// The log on disk.
+    pub outbox: Outbox,
+    /// What is logged.
+    pub log: Log,
+    /// The files it was read from, in order.
+    pub files: Vec<PathBuf>,
+}
+
+/// Who this counter is and where its files lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Part of each sale's id, at least 1.
+    pub id: u32,
+    /// Folder of all that must survive a power cut.
+    pub state_dir: PathBuf,
+    /// The control socket.
+    pub control: PathBuf,
+    /// The catalogue as CSV.
+    pub catalogue: PathBuf,
+    /// ISO 4217, three capital letters.
+    pub currency: [u8; 3],
+}
+
+/// What sees the goods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tray {
+    /// The camera above the tray.
+    pub camera: Camera,
+    /// The engine that finds goods.
+    pub engine: Engine,
+}
+
+/// What sees members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Face {
+    /// The camera.
+    pub camera: Camera,
+}
+
+/// Where pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CameraSource {
+    /// The text of a GStreamer pipeline without its sink.
+    Pipeline(String),
+    /// Footage.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Whether it begins again when it ends.
+        repeat: bool,
+    },
+    /// Address of a network camera; it may hold a password, so print it through [`redacted`].
+    Rtsp(String),
+    /// Sensor number of a CSI camera.
+    Csi(u32),
+    /// The test picture.
+    Test,
+}
+
+/// A camera and its deadlines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Camera {
+    /// Where pictures come from.
+    pub source: CameraSource,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second.
+    pub fps: u32,
+    /// Deadline of the first frame after opening.
+    pub first_frame_ms_max: u64,
+    /// Deadline of each further frame.
+    pub stall_ms_max: u64,
+    /// First wait before it is opened again.
+    pub reopen_ms_min: u64,
+    /// Longest wait before it is opened again.
+    pub reopen_ms_max: u64,
+}
+
+/// Which library runs an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The best that is found.
+    Auto,
+    /// rten, always there.
+    Rten,
+    /// ONNX Runtime.
+    OnnxRuntime,
+    /// TensorRT.
+    TensorRt,
+}
+
+impl Backend {
+    /// As written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rten => "rten",
+            Self::OnnxRuntime => "onnxruntime",
+            Self::TensorRt => "tensorrt",
+        }
+    }
+}
+
+/// An engine and how it is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// Folder of model and manifest.
+    pub dir: PathBuf,
+    /// Which library runs it.
+    pub backend: Backend,
+    /// Whether to refuse to start without that library.
+    pub require: bool,
+    /// ONNX Runtime's library.
+    pub ort_dylib: Option<PathBuf>,
+    /// Threads of one inference, 1 to 8.
+    pub threads: usize,
+}
+
+/// Where lines and weight come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TriggerSource {
+    /// Nowhere.
+    None,
+    /// A script.
+    Script(PathBuf),
+}
+
+/// Lines and load cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Where they come from.
+    pub source: TriggerSource,
+    /// How long a line must keep its level.
+    pub debounce_ms: u64,
+    /// Range within which the scale is quiet, in grams.
+    pub quiet_g: i32,
+    /// For how long.
+    pub quiet_ms: u64,
+    /// More than this on the tray is presence, in grams.
+    pub load_present_g: i32,
+}
+
+/// When a cart is charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkout {
+    /// How long a cart must not have changed.
+    pub settle_ms: u64,
+    /// Frames that must agree on a line.
+    pub votes_min: u32,
+    /// How long the tray must be empty.
+    pub clear_ms: u64,
+    /// How long doubt lasts before the shopper is told.
+    pub attention_ms: u64,
+}
+
+/// The serial port to the POS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The device.
+    pub path: PathBuf,
+    /// Its speed.
+    pub baud: u32,
+}
+
+/// The log on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// Most that may wait.
+    pub bytes_max: u64,
+    /// Size at which a new file is begun.
+    pub segment_bytes: u64,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important thing.
+    pub level: LevelFilter,
+}

@@ -1,0 +1,199 @@
+//! Every key of the configuration, once: what it is for, its unit, its default and what is allowed. The
+//! validation takes its limits and defaults from here, error messages say what is allowed from here, and
+//! `docs/configuration.md` is printed from here. A test holds the structs of [`super::raw`] to it.
+
+use std::fmt;
+
+/// What may stand behind a key.
+#[derive(Clone, Copy, Debug)]
+pub enum Allowed {
+    /// A whole number from the first to the second, both included.
+    Int(i64, i64),
+    /// One of these numbers.
+    Numbers(&'static [i64]),
+    /// `true` or `false`.
+    Bool,
+    /// One of these words.
+    Words(&'static [&'static str]),
+    /// A file or folder; a relative one starts at the folder of the file it is written in.
+    Path,
+    /// Text, described by this.
+    Text(&'static str),
+}
+
+/// What holds when a key is not written.
+#[derive(Clone, Copy, Debug)]
+pub enum Fallback {
+    /// This number.
+    Int(i64),
+    /// This switch.
+    Bool(bool),
+    /// This text or path.
+    Text(&'static str),
+    /// Nothing; the key may stay away.
+    None,
+    /// The key must be written.
+    Required,
+}
+
+/// One key of one section.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The section, without brackets. `tray.camera` also describes `face.camera`.
+    pub section: &'static str,
+    /// The key.
+    pub name: &'static str,
+    /// What it is for: one sentence.
+    pub what: &'static str,
+    /// Unit of its number; empty where there is none.
+    pub unit: &'static str,
+    /// What may stand there.
+    pub allowed: Allowed,
+    /// What holds without it.
+    pub default: Fallback,
+}
+
+/// The sections in the order of the docs; the second is the one whose keys it has.
+pub const SECTIONS: &[(&str, &str, &str)] = &[
+    ("counter", "counter", "Who this counter is and where its files lie."),
+    (
+        "tray.camera",
+        "tray.camera",
+        "The camera above the tray: exactly one of `pipeline`, `file`, `rtsp`, `csi`, `test`.",
+    ),
+    ("tray.engine", "tray.engine", "The engine that finds goods on the tray."),
+    ("face.camera", "tray.camera", "The camera for members; leave the section out where there is none."),
+    ("trigger", "trigger", "The presence line and the load cell."),
+    ("checkout", "checkout", "When a cart is stable enough to be charged."),
+    ("port", "port", "The serial port to the POS."),
+    ("outbox", "outbox", "The log on disk that every durable message enters before it is sent."),
+    ("log", "log", "What is logged."),
+];
+
+/// Keys of a camera of which exactly one must be written.
+pub const SOURCES: &[&str] = &["pipeline", "file", "rtsp", "csi", "test"];
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    allowed: Allowed,
+    default: Fallback,
+) -> Key {
+    Key { section, name, what, unit, allowed, default }
+}
+
+use Allowed::{Bool, Int, Numbers, Path, Text, Words};
+
+/// Every key.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("counter", "id", "Number of this counter; it is part of each sale's id, so no two counters of a shop may share it.", "", Int(1, 4_294_967_295), Fallback::Int(1)),
+    key("counter", "state_dir", "Folder of the outbox and all that must survive a power cut.", "", Path, Fallback::Text("/var/lib/till")),
+    key("counter", "control", "Socket that `till status` asks.", "", Path, Fallback::Text("/run/till/ctl.sock")),
+    key("counter", "catalogue", "Products, prices and masses as CSV.", "", Path, Fallback::Text("/etc/till/catalogue.csv")),
+    key("counter", "currency", "Currency of every price; a catalogue in another one is refused.", "", Text("three capital letters of ISO 4217, such as \"KRW\""), Fallback::Text("KRW")),
+
+    key("tray.camera", "pipeline", "Any GStreamer pipeline, as for gst-launch-1.0 but without its sink.", "", Text("the text of a pipeline"), Fallback::None),
+    key("tray.camera", "file", "Footage instead of a camera.", "", Path, Fallback::None),
+    key("tray.camera", "rtsp", "Address of a network camera.", "", Text("an address that begins with rtsp:// or rtsps://"), Fallback::None),
+    key("tray.camera", "csi", "Sensor number of a Jetson's CSI camera.", "", Int(0, 7), Fallback::None),
+    key("tray.camera", "test", "A moving test picture instead of a camera.", "", Words(&["true"]), Fallback::None),
+    key("tray.camera", "repeat", "Begin the footage of `file` again when it ends.", "", Bool, Fallback::Bool(false)),
+    key("tray.camera", "width", "Width asked of the camera.", "pixels", Int(64, 4096), Fallback::Int(640)),
+    key("tray.camera", "height", "Height asked of the camera.", "pixels", Int(64, 4096), Fallback::Int(480)),
+    key("tray.camera", "fps", "Rate asked of the camera.", "frames a second", Int(1, 120), Fallback::Int(15)),
+    key("tray.camera", "first_frame_ms_max", "A camera that shows nothing for this long after opening is opened again.", "ms", Int(100, 120_000), Fallback::Int(5000)),
+    key("tray.camera", "stall_ms_max", "A camera that shows nothing new for this long is opened again.", "ms", Int(100, 120_000), Fallback::Int(2000)),
+    key("tray.camera", "reopen_ms_min", "Wait before the first attempt to open again; it doubles with each failure.", "ms", Int(10, 60_000), Fallback::Int(200)),
+    key("tray.camera", "reopen_ms_max", "Longest wait between two attempts.", "ms", Int(10, 600_000), Fallback::Int(5000)),
+
+    key("tray.engine", "dir", "Folder of the engine: model.onnx and manifest.toml.", "", Path, Fallback::Required),
+    key("tray.engine", "backend", "Library that runs it; auto takes ONNX Runtime where it is found, else rten.", "", Words(&["auto", "rten", "onnxruntime", "tensorrt"]), Fallback::Text("auto")),
+    key("tray.engine", "require", "Refuse to start without the named backend instead of taking another.", "", Bool, Fallback::Bool(false)),
+    key("tray.engine", "ort_dylib", "Library of ONNX Runtime; without it ORT_DYLIB_PATH and the usual places are searched.", "", Path, Fallback::None),
+    key("tray.engine", "threads", "Threads of one inference.", "threads", Int(1, 8), Fallback::Int(2)),
+
+    key("trigger", "source", "Where lines and weight come from.", "", Words(&["none", "script"]), Fallback::Text("none")),
+    key("trigger", "script", "Script that is played when source is \"script\".", "", Path, Fallback::None),
+    key("trigger", "debounce_ms", "A line counts as changed after it has kept its level for this long.", "ms", Int(0, 1000), Fallback::Int(30)),
+    key("trigger", "quiet_g", "The scale is quiet while its readings stay within this range.", "g", Int(0, 1000), Fallback::Int(3)),
+    key("trigger", "quiet_ms", "And for this long.", "ms", Int(0, 10_000), Fallback::Int(300)),
+    key("trigger", "load_present_g", "More than this on the tray counts as somebody being there.", "g", Int(1, 10_000), Fallback::Int(5)),
+
+    key("checkout", "settle_ms", "A cart is offered after it has not changed for this long.", "ms", Int(100, 30_000), Fallback::Int(800)),
+    key("checkout", "votes_min", "Frames that must agree on a line before it counts.", "frames", Int(1, 100), Fallback::Int(5)),
+    key("checkout", "clear_ms", "The tray must be empty for this long before the next sale.", "ms", Int(0, 60_000), Fallback::Int(1000)),
+    key("checkout", "attention_ms", "Doubt that lasts this long is shown to the shopper.", "ms", Int(0, 60_000), Fallback::Int(1500)),
+
+    key("port", "path", "The serial device.", "", Path, Fallback::Text("/dev/till/pos")),
+    key("port", "baud", "Its speed.", "baud", Numbers(&[9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]), Fallback::Int(115_200)),
+
+    key("outbox", "bytes_max", "Most that may wait on disk; when it is reached, selling stops.", "bytes", Int(1_048_576, 1_073_741_824), Fallback::Int(16_777_216)),
+    key("outbox", "segment_bytes", "Size at which a new file is begun; at most half of bytes_max.", "bytes", Int(65_536, 67_108_864), Fallback::Int(1_048_576)),
+
+    key("log", "level", "The least important thing that is logged.", "", Words(&["error", "warn", "info", "debug", "trace"]), Fallback::Text("info")),
+];
+
+/// The keys of `section`.
+pub fn of(section: &str) -> impl Iterator<Item = &'static Key> {
+    let described = SECTIONS.iter().find(|s| s.0 == section).map_or("", |s| s.1);
+    KEYS.iter().filter(move |k| k.section == described)
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Int(min, max) => write!(f, "{min} to {max}"),
+            Numbers(all) => f.write_str(&all.iter().map(|n| n.to_string()).collect::<Vec<_>>().join(", ")),
+            Bool => f.write_str("true, false"),
+            Words(["true"]) => f.write_str("true"),
+            Words(all) => f.write_str(&all.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ")),
+            Path => f.write_str("a path"),
+            Text(what) => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(n) => write!(f, "{n}"),
+            Self::Bool(b) => write!(f, "{b}"),
+            Self::Text(t) => write!(f, "{t:?}"),
+            Self::None => f.write_str("none"),
+            Self::Required => f.write_str("none, it must be written"),
+        }
+    }
+}
+
+/// `docs/configuration.md`.
+pub fn page() -> String {
+    let mut page = String::from(PREFACE);
+    for (section, described, about) in SECTIONS {
+        page.push_str(&format!("\n## `[{section}]`\n\n{about}\n"));
+        if section != described {
+            page.push_str(&format!("\nThe keys are those of `[{described}]`.\n"));
+            continue;
+        }
+        page.push_str("\n| key | what | unit | default | allowed |\n|---|---|---|---|---|\n");
+        for k in of(section) {
+            let (default, allowed) = (k.default, k.allowed);
+            page.push_str(&format!("| `{}` | {} | {} | {default} | {allowed} |\n", k.name, k.what, k.unit));
+        }
+    }
+    page
+}
+
+const PREFACE: &str = "\
+# Configuration
+
+<!-- Printed from src/config/keys.rs; a test compares it. Change the list there and run the tests with TILL_BLESS=1. -->
+
+`till run --config FILE` reads `FILE` (`/etc/till/till.toml` on an appliance) and then every `*.toml` of the folder
+`conf.d` beside it, in the order of their names. A later file wins key by key; a camera's source in a later file takes
+the place of the source in an earlier one. A relative path starts at the folder of the file it is written in. Unknown
+keys and sections are refused: `till config check --config FILE` says file, line, key, what was found and what is
+allowed, and exits with 3. SIGHUP makes the daemon read its files again; if they are wrong, the old ones stay in force.
+";

@@ -1,0 +1,210 @@
+//! The configuration as written: optional everywhere, each value with the place it stands at. Unknown keys
+//! are refused. Nothing but [`super::validate`] reads these structs.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A value that may be absent, with its place in the files.
+pub type Field<T> = Option<Spanned<T>>;
+
+/// All files, merged.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Till {
+    /// `[counter]`
+    pub counter: Counter,
+    /// `[tray.*]`
+    pub tray: Tray,
+    /// `[face.*]`
+    pub face: Face,
+    /// `[trigger]`
+    pub trigger: Trigger,
+    /// `[checkout]`
+    pub checkout: Checkout,
+    /// `[port]`
+    pub port: Port,
+    /// `[outbox]`
+    pub outbox: Outbox,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[tray.*]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tray {
+    /// `[tray.camera]`
+    pub camera: Camera,
+    /// `[tray.engine]`
+    pub engine: Engine,
+}
+
+/// `[face.*]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Face {
+    /// `[face.camera]`
+    pub camera: Option<Spanned<Camera>>,
+}
+
+/// `[counter]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Counter {
+    /// Number of this counter; it is part of each sale's id, so no two counters of a shop may share it.
+    /// Default: 1.
+    pub id: Field<i64>,
+    /// Folder of the outbox and all that must survive a power cut.
+    /// Default: "/var/lib/till".
+    pub state_dir: Field<String>,
+    /// Socket that `till status` asks.
+    /// Default: "/run/till/ctl.sock".
+    pub control: Field<String>,
+    /// Products, prices and masses as CSV.
+    /// Default: "/etc/till/catalogue.csv".
+    pub catalogue: Field<String>,
+    /// Currency of every price; a catalogue in another one is refused.
+    /// Default: "KRW".
+    pub currency: Field<String>,
+}
+
+/// `[tray.camera]` and `[face.camera]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Camera {
+    /// Any GStreamer pipeline, as for gst-launch-1.0 but without its sink.
+    /// Default: none.
+    pub pipeline: Field<String>,
+    /// Footage instead of a camera.
+    /// Default: none.
+    pub file: Field<String>,
+    /// Address of a network camera.
+    /// Default: none.
+    pub rtsp: Field<String>,
+    /// Sensor number of a Jetson's CSI camera.
+    /// Default: none.
+    pub csi: Field<i64>,
+    /// A moving test picture instead of a camera.
+    /// Default: none.
+    pub test: Field<bool>,
+    /// Begin the footage of `file` again when it ends.
+    /// Default: false.
+    pub repeat: Field<bool>,
+    /// Width asked of the camera.
+    /// Unit: pixels. Default: 640.
+    pub width: Field<i64>,
+    /// Height asked of the camera.
+    /// Unit: pixels. Default: 480.
+    pub height: Field<i64>,
+    /// Rate asked of the camera.
+    /// Unit: frames a second. Default: 15.
+    pub fps: Field<i64>,
+    /// A camera that shows nothing for this long after opening is opened again.
+    /// Unit: ms. Default: 5000.
+    pub first_frame_ms_max: Field<i64>,
+    /// A camera that shows nothing new for this long is opened again.
+    /// Unit: ms. Default: 2000.
+    pub stall_ms_max: Field<i64>,
+    /// Wait before the first attempt to open again; it doubles with each failure.
+    /// Unit: ms. Default: 200.
+    pub reopen_ms_min: Field<i64>,
+    /// Longest wait between two attempts.
+    /// Unit: ms. Default: 5000.
+    pub reopen_ms_max: Field<i64>,
+}
+
+/// `[tray.engine]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Folder of the engine: model.onnx and manifest.toml.
+    /// Default: none, it must be written.
+    pub dir: Field<String>,
+    /// Library that runs it; auto takes ONNX Runtime where it is found, else rten.
+    /// Default: "auto".
+    pub backend: Field<String>,
+    /// Refuse to start without the named backend instead of taking another.
+    /// Default: false.
+    pub require: Field<bool>,
+    /// Library of ONNX Runtime; without it ORT_DYLIB_PATH and the usual places are searched.
+    /// Default: none.
+    pub ort_dylib: Field<String>,
+    /// Threads of one inference.
+    /// Unit: threads. Default: 2.
+    pub threads: Field<i64>,
+}
+
+/// `[trigger]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trigger {
+    /// Where lines and weight come from.
+    /// Default: "none".
+    pub source: Field<String>,
+    /// Script that is played when source is "script".
+    /// Default: none.
+    pub script: Field<String>,
+    /// A line counts as changed after it has kept its level for this long.
+    /// Unit: ms. Default: 30.
+    pub debounce_ms: Field<i64>,
+    /// The scale is quiet while its readings stay within this range.
+    /// Unit: g. Default: 3.
+    pub quiet_g: Field<i64>,
+    /// And for this long.
+    /// Unit: ms. Default: 300.
+    pub quiet_ms: Field<i64>,
+    /// More than this on the tray counts as somebody being there.
+    /// Unit: g. Default: 5.
+    pub load_present_g: Field<i64>,
+}
+
+/// `[checkout]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkout {
+    /// A cart is offered after it has not changed for this long.
+    /// Unit: ms. Default: 800.
+    pub settle_ms: Field<i64>,
+    /// Frames that must agree on a line before it counts.
+    /// Unit: frames. Default: 5.
+    pub votes_min: Field<i64>,
+    /// The tray must be empty for this long before the next sale.
+    /// Unit: ms. Default: 1000.
+    pub clear_ms: Field<i64>,
+    /// Doubt that lasts this long is shown to the shopper.
+    /// Unit: ms. Default: 1500.
+    pub attention_ms: Field<i64>,
+}
+
+/// `[port]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Port {
+    /// The serial device.
+    /// Default: "/dev/till/pos".
+    pub path: Field<String>,
+    /// Its speed.
+    /// Unit: baud. Default: 115200.
+    pub baud: Field<i64>,
+}
+
+/// `[outbox]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbox {
+    /// Most that may wait on disk; when it is reached, selling stops.
+    /// Unit: bytes. Default: 16777216.
+    pub bytes_max: Field<i64>,
+    /// Size at which a new file is begun; at most half of bytes_max.
+    /// Unit: bytes. Default: 1048576.
+    pub segment_bytes: Field<i64>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least important thing that is logged.
+    /// Default: "info".
+    pub level: Field<String>,
+}

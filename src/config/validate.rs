@@ -1,0 +1,262 @@
+//! Raw to validated: defaults, limits, paths made whole, and the keys that must agree with each other.
+
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+
+use super::error::{ConfigError, ConfigErrorKind as Kind};
+use super::keys::{self, Allowed, Fallback, Key, SOURCES};
+use super::raw::{self, Field};
+use super::source::Sources;
+use super::*;
+
+type Result<T> = std::result::Result<T, ConfigError>;
+
+/// Makes a configuration of what the files say.
+pub fn validate(sources: &Sources, raw: &raw::Till) -> Result<Config> {
+    let section = |name| Section { sources, name };
+    let face = match &raw.face.camera {
+        Some(c) => Some(Face { camera: camera(&section("face.camera"), c.get_ref(), c.span().start)? }),
+        None => None,
+    };
+    Ok(Config {
+        counter: counter(&section("counter"), &raw.counter)?,
+        tray: Tray {
+            camera: camera(&section("tray.camera"), &raw.tray.camera, 0)?,
+            engine: engine(&section("tray.engine"), &raw.tray.engine)?,
+        },
+        face,
+        trigger: trigger(&section("trigger"), &raw.trigger)?,
+        checkout: checkout(&section("checkout"), &raw.checkout)?,
+        port: port(&section("port"), &raw.port)?,
+        outbox: outbox(&section("outbox"), &raw.outbox)?,
+        log: Log { level: level(&section("log"), &raw.log)? },
+        files: sources.iter().map(|(s, _)| s.path.clone()).collect(),
+    })
+}
+
+/// Reads the fields of one section.
+struct Section<'a> {
+    sources: &'a Sources,
+    name: &'static str,
+}
+
+impl Section<'_> {
+    /// The list names every field (a test walks through all of them), so input can't reach the panic.
+    fn key(&self, name: &str) -> &'static Key {
+        keys::of(self.name).find(|k| k.name == name).expect("each field is in the list of keys")
+    }
+
+    fn error<T>(&self, kind: Kind, name: &str, field: &Field<T>, found: String, allowed: impl ToString) -> ConfigError {
+        let at = field.as_ref().map(|f| f.span().start);
+        self.sources.error(kind, at, format!("{}.{name}", self.name), found, allowed.to_string())
+    }
+
+    fn not_allowed<T>(&self, name: &str, field: &Field<T>) -> ConfigError {
+        let found = field.as_ref().map_or(String::new(), |f| format!("found {}", self.sources.shown(&f.span())));
+        self.error(Kind::NotAllowed, name, field, found, self.key(name).allowed)
+    }
+
+    fn missing(&self, name: &str) -> ConfigError {
+        self.error(Kind::Missing, name, &None::<toml::Spanned<()>>, "is missing".into(), self.key(name).allowed)
+    }
+
+    fn int<T: TryFrom<i64>>(&self, name: &str, field: &Field<i64>) -> Result<T> {
+        let key = self.key(name);
+        let value = match (field, key.default) {
+            (Some(f), _) => *f.get_ref(),
+            (None, Fallback::Int(n)) => n,
+            (None, _) => return Err(self.missing(name)),
+        };
+        let fits = match key.allowed {
+            Allowed::Int(min, max) => (min..=max).contains(&value),
+            Allowed::Numbers(all) => all.contains(&value),
+            _ => false,
+        };
+        T::try_from(value).ok().filter(|_| fits).ok_or_else(|| self.not_allowed(name, field))
+    }
+
+    fn switch(&self, name: &str, field: &Field<bool>) -> bool {
+        field.as_ref().map_or(matches!(self.key(name).default, Fallback::Bool(true)), |f| *f.get_ref())
+    }
+
+    fn text<'a>(&self, name: &str, field: &'a Field<String>) -> Result<&'a str> {
+        let key = self.key(name);
+        let value = match (field, key.default) {
+            (Some(f), _) => f.get_ref().as_str(),
+            (None, Fallback::Text(t)) => t,
+            (None, _) => return Err(self.missing(name)),
+        };
+        let fits = match key.allowed {
+            Allowed::Words(all) => all.contains(&value),
+            _ => !value.trim().is_empty(),
+        };
+        if fits { Ok(value) } else { Err(self.not_allowed(name, field)) }
+    }
+
+    /// A relative path starts at the folder of the file it is written in.
+    fn path(&self, name: &str, field: &Field<String>) -> Result<PathBuf> {
+        let value = Path::new(self.text(name, field)?);
+        if value.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(self.not_allowed(name, field));
+        }
+        let at = field.as_ref().map(|f| f.span().start);
+        Ok(match at.and_then(|at| self.sources.file(at).parent()) {
+            Some(folder) => folder.join(value),
+            None => value.to_owned(),
+        })
+    }
+}
+
+fn counter(s: &Section, raw: &raw::Counter) -> Result<Counter> {
+    let code = s.text("currency", &raw.currency)?;
+    let currency = <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|c| c.iter().all(u8::is_ascii_uppercase));
+    Ok(Counter {
+        id: s.int("id", &raw.id)?,
+        state_dir: s.path("state_dir", &raw.state_dir)?,
+        control: s.path("control", &raw.control)?,
+        catalogue: s.path("catalogue", &raw.catalogue)?,
+        currency: currency.ok_or_else(|| s.not_allowed("currency", &raw.currency))?,
+    })
+}
+
+/// `at` is where the section stands, for the error that it names no source.
+fn camera(s: &Section, raw: &raw::Camera, at: usize) -> Result<Camera> {
+    let written: Vec<(&str, usize)> = [
+        ("pipeline", raw.pipeline.as_ref().map(|f| f.span().start)),
+        ("file", raw.file.as_ref().map(|f| f.span().start)),
+        ("rtsp", raw.rtsp.as_ref().map(|f| f.span().start)),
+        ("csi", raw.csi.as_ref().map(|f| f.span().start)),
+        ("test", raw.test.as_ref().map(|f| f.span().start)),
+    ]
+    .into_iter()
+    .filter_map(|(name, at)| Some((name, at?)))
+    .collect();
+    let exactly_one = format!("exactly one of {}", SOURCES.join(", "));
+    let source = match written.as_slice() {
+        [("pipeline", _)] => CameraSource::Pipeline(s.text("pipeline", &raw.pipeline)?.to_owned()),
+        [("file", _)] => {
+            CameraSource::File { path: s.path("file", &raw.file)?, repeat: s.switch("repeat", &raw.repeat) }
+        }
+        [("rtsp", _)] => {
+            let url = s.text("rtsp", &raw.rtsp)?;
+            if !["rtsp://", "rtsps://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
+                return Err(s.not_allowed("rtsp", &raw.rtsp));
+            }
+            CameraSource::Rtsp(url.to_owned())
+        }
+        [("csi", _)] => CameraSource::Csi(s.int("csi", &raw.csi)?),
+        [("test", _)] if s.switch("test", &raw.test) => CameraSource::Test,
+        [("test", _)] => return Err(s.not_allowed("test", &raw.test)),
+        [] => {
+            let at = (at > 0).then_some(at);
+            return Err(s.sources.error(Kind::Missing, at, s.name, "names no source", exactly_one));
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+            let at = several.iter().map(|(_, at)| *at).max();
+            return Err(s.sources.error(
+                Kind::Conflict,
+                at,
+                s.name,
+                format!("found {}", names.join(", ")),
+                exactly_one,
+            ));
+        }
+    };
+    if raw.repeat.is_some() && !matches!(source, CameraSource::File { .. }) {
+        let found = format!("found beside {}", written.first().map_or("", |(name, _)| name));
+        return Err(s.error(Kind::Conflict, "repeat", &raw.repeat, found, "beside file only"));
+    }
+    let (reopen_ms_min, reopen_ms_max) =
+        (s.int("reopen_ms_min", &raw.reopen_ms_min)?, s.int("reopen_ms_max", &raw.reopen_ms_max)?);
+    if reopen_ms_min > reopen_ms_max {
+        let (name, field) = match raw.reopen_ms_max {
+            Some(_) => ("reopen_ms_max", &raw.reopen_ms_max),
+            None => ("reopen_ms_min", &raw.reopen_ms_min),
+        };
+        let found = format!("found reopen_ms_min {reopen_ms_min} above reopen_ms_max {reopen_ms_max}");
+        return Err(s.error(Kind::Conflict, name, field, found, "reopen_ms_min up to reopen_ms_max"));
+    }
+    Ok(Camera {
+        source,
+        width: s.int("width", &raw.width)?,
+        height: s.int("height", &raw.height)?,
+        fps: s.int("fps", &raw.fps)?,
+        first_frame_ms_max: s.int("first_frame_ms_max", &raw.first_frame_ms_max)?,
+        stall_ms_max: s.int("stall_ms_max", &raw.stall_ms_max)?,
+        reopen_ms_min,
+        reopen_ms_max,
+    })
+}
+
+fn engine(s: &Section, raw: &raw::Engine) -> Result<Engine> {
+    let backend = match s.text("backend", &raw.backend)? {
+        "rten" => Backend::Rten,
+        "onnxruntime" => Backend::OnnxRuntime,
+        "tensorrt" => Backend::TensorRt,
+        _ => Backend::Auto,
+    };
+    let require = s.switch("require", &raw.require);
+    if require && backend == Backend::Auto {
+        let found = "found true beside backend \"auto\"".to_owned();
+        return Err(s.error(Kind::Conflict, "require", &raw.require, found, "true beside a named backend"));
+    }
+    Ok(Engine {
+        dir: s.path("dir", &raw.dir)?,
+        backend,
+        require,
+        ort_dylib: raw.ort_dylib.as_ref().map(|_| s.path("ort_dylib", &raw.ort_dylib)).transpose()?,
+        threads: s.int("threads", &raw.threads)?,
+    })
+}
+
+fn trigger(s: &Section, raw: &raw::Trigger) -> Result<Trigger> {
+    let source = match (s.text("source", &raw.source)?, &raw.script) {
+        ("script", Some(_)) => TriggerSource::Script(s.path("script", &raw.script)?),
+        ("script", None) => return Err(s.missing("script")),
+        (_, Some(_)) => {
+            let found = "found beside source \"none\"".to_owned();
+            return Err(s.error(Kind::Conflict, "script", &raw.script, found, "beside source = \"script\" only"));
+        }
+        (_, None) => TriggerSource::None,
+    };
+    Ok(Trigger {
+        source,
+        debounce_ms: s.int("debounce_ms", &raw.debounce_ms)?,
+        quiet_g: s.int("quiet_g", &raw.quiet_g)?,
+        quiet_ms: s.int("quiet_ms", &raw.quiet_ms)?,
+        load_present_g: s.int("load_present_g", &raw.load_present_g)?,
+    })
+}
+
+fn checkout(s: &Section, raw: &raw::Checkout) -> Result<Checkout> {
+    Ok(Checkout {
+        settle_ms: s.int("settle_ms", &raw.settle_ms)?,
+        votes_min: s.int("votes_min", &raw.votes_min)?,
+        clear_ms: s.int("clear_ms", &raw.clear_ms)?,
+        attention_ms: s.int("attention_ms", &raw.attention_ms)?,
+    })
+}
+
+fn port(s: &Section, raw: &raw::Port) -> Result<Port> {
+    Ok(Port { path: s.path("path", &raw.path)?, baud: s.int("baud", &raw.baud)? })
+}
+
+fn outbox(s: &Section, raw: &raw::Outbox) -> Result<Outbox> {
+    let bytes_max = s.int("bytes_max", &raw.bytes_max)?;
+    let segment_bytes = s.int("segment_bytes", &raw.segment_bytes)?;
+    if segment_bytes > bytes_max / 2 {
+        let (name, field) = match raw.segment_bytes {
+            Some(_) => ("segment_bytes", &raw.segment_bytes),
+            None => ("bytes_max", &raw.bytes_max),
+        };
+        let found = format!("found segment_bytes {segment_bytes} beside bytes_max {bytes_max}");
+        return Err(s.error(Kind::Conflict, name, field, found, "segment_bytes up to half of bytes_max"));
+    }
+    Ok(Outbox { bytes_max, segment_bytes })
+}
+
+fn level(s: &Section, raw: &raw::Log) -> Result<LevelFilter> {
+    s.text("level", &raw.level)?.parse().map_err(|_| s.not_allowed("level", &raw.level))
+}
