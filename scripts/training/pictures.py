@@ -116,6 +116,19 @@ class Composer:
 
     def picture(self, count=None, products=None):
         """-> (bgr uint8, boxes [n, 4] x1 y1 x2 y2 float32, labels [n] int64). `count` = (least, most) packs."""
+        img, boxes, labels = self.scene(count, products)
+        return self.camera(img), boxes, labels
+
+    def again(self, scene):
+        """A scene seen another time: turned by a half circle or not, with other light and another sensor."""
+        img, boxes, labels = scene
+        if self.rng.random() < 0.6:
+            w, h = self.size
+            img, boxes = np.ascontiguousarray(img[::-1, ::-1]), np.float32([w, h, w, h]) - boxes[:, [2, 3, 0, 1]]
+        return self.camera(img), boxes, labels
+
+    def scene(self, count=None, products=None):
+        """A picture before the camera."""
         rng, st, (w, h) = self.rng, self.style, self.size
         boxes, labels = [], []
         self.top = np.zeros((h, w), np.int16)      # which pack is seen at each pixel, 1-based
@@ -150,8 +163,7 @@ class Composer:
         if rng.random() < st.hand:
             for _ in range(1 if rng.random() < 0.8 else 2):
                 self.reach(img, boxes, labels, scale)
-        boxes, labels = self.visible(boxes, labels)
-        return self.camera(img), boxes, labels
+        return img, *self.visible(boxes, labels)
 
     def choose(self, n, products):
         rng, st = self.rng, self.style
@@ -325,7 +337,7 @@ class Composer:
         """What lens, sensor and encoder do to the picture."""
         rng, f, (w, h) = self.rng, self.style.light, self.size
         if rng.random() < 0.35 * f:
-            k = float(rng.uniform(0.4, 1.4)) * max(1.0, self.k * 1.4)
+            k = float(rng.uniform(0.4, 1.4)) * max(0.55, self.k * 1.4)
             img = cv2.GaussianBlur(img, (0, 0), k)
         elif rng.random() < 0.2 * f:
             q = np.zeros((5, 5), np.float32)

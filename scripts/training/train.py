@@ -23,7 +23,8 @@ from model import Detector, cells, flatten
 from pictures import GENTLE, LEVELS, Composer, Style
 
 # share of the budget, network input (h, w), picture inside it (w, h), batch
-STAGES = ((0.30, (160, 224), (208, 156), 24), (0.20, (224, 288), (288, 216), 16), (0.50, (320, 416), (416, 312), 8))
+STAGES = ((0.45, (160, 224), (208, 156), 24), (0.30, (224, 288), (288, 216), 16), (0.25, (320, 416), (416, 312), 8))
+FRESH = 0.4  # share of pictures that are new scenes; the others are scenes of a moment ago under another camera
 
 
 def pad(img, size):
@@ -46,11 +47,15 @@ class Stream(torch.utils.data.IterableDataset):
         worker = torch.utils.data.get_worker_info()
         _, size, inner, batch = self.stage
         composer = Composer(self.store, inner, self.style, seed=self.seed * 16 + (worker.id if worker else 0))
+        scenes, turn = [], 0
         while True:
             images = np.empty((batch, *size, 3), np.uint8)
             rows = []
             for i in range(batch):
-                img, boxes, labels = composer.picture()
+                if len(scenes) < 48 or composer.rng.random() < FRESH:
+                    scenes[turn % 400:turn % 400 + 1] = [composer.scene()]
+                    turn += 1
+                img, boxes, labels = composer.again(scenes[(turn - 1) % 400] if composer.rng.random() < FRESH else scenes[composer.rng.integers(len(scenes))])
                 images[i], dx, dy = pad(img, size)
                 rows.append((boxes + np.float32([dx, dy, dx, dy]), labels))
             m = max(1, max(len(l) for _, l in rows))
