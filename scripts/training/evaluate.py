@@ -97,7 +97,7 @@ def carts(found, truths, labels, score):
 def fit(raw, truths, labels):
     """Thresholds that get most carts right: (score, nms_iou) on a grid."""
     best = None
-    for n in (0.5, 0.6, 0.7):
+    for n in (0.4, 0.45, 0.5, 0.55, 0.6, 0.7):
         found = [decode(o, 0.15, n) for o in raw]
         for s in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55):
             right = np.mean([r for r, _, _ in carts(found, truths, labels, s)])

@@ -23,7 +23,7 @@ from model import Detector, cells, flatten
 from pictures import GENTLE, LEVELS, Composer, Style
 
 # share of the budget, network input (h, w), picture inside it (w, h), batch
-STAGES = ((0.45, (160, 224), (208, 156), 24), (0.30, (224, 288), (288, 216), 16), (0.25, (320, 416), (416, 312), 8))
+STAGES = ((0.45, (160, 224), (208, 156), 16), (0.30, (224, 288), (288, 216), 12), (0.25, (320, 416), (416, 312), 8))
 FRESH = 0.4  # share of pictures that are new scenes; the others are scenes of a moment ago under another camera
 
 
