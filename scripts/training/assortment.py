@@ -2,8 +2,8 @@
 
 Two layouts are read: `counter8` (photographs with boxes plus cutouts; the names kept from training stand in
 `counter8/test.txt` and `counter8/val.txt`) and any folder of cutouts `<folder>/<label>/*.png|webp`, in which
-folders named `unknown*` are goods that are not sold, `hand*` are hands and `background*` are backgrounds; every fifth view
-of a product, by a hash of its name, validates.
+folders named `unknown*` are goods that are not sold, `hand*` are hands and `_background` holds backgrounds; every fifth view of a product, by a hash of its name,
+validates.
 """
 import json
 import pathlib
@@ -74,12 +74,12 @@ def counter8(data, split, extra=None, seed=1):
 
 def folder(data, split, extra=None, seed=1):
     dirs = sorted(p for p in pathlib.Path(data).iterdir() if p.is_dir())
-    skus = [d.name for d in dirs if not d.name.startswith(("unknown", "hand", "background"))]
+    skus = [d.name for d in dirs if not d.name.startswith(("unknown", "hand", "_"))]
     mine = lambda name: (zlib.crc32(name.encode()) % 5 == 0) == (split != "train")
     raw = [[img for name, img in read_cutouts(d) if mine(f"{d.name}/{name}")] for d in dirs if d.name in skus]
     unknown = [[img for name, img in read_cutouts(d) if mine(f"{d.name}/{name}")] for d in dirs if d.name.startswith("unknown")]
     hands = [img for d in dirs if d.name.startswith("hand") for _, img in read_cutouts(d)]
-    tables = [cv2.imread(str(f)) for d in dirs if d.name.startswith("background") for f in sorted(d.iterdir())]
+    tables = [cv2.imread(str(f)) for d in dirs if d.name.startswith("_background") for f in sorted(d.iterdir())]
     return build(skus + [UNKNOWN, HAND], raw, extra, tables, (), seed, split, unknown, hands)
 
 
@@ -87,16 +87,17 @@ def build(labels, raw, extra, tables, real, seed, split, unknown=(), hands=()):
     rng = np.random.default_rng(seed + {"train": 0, "val": 1, "test": 2, "held": 3}[split])
     many = 400 if split == "train" else 60
     groups = [[Cutout(c) for c in g] for g in unknown if g]
-    groups += groups  # real strangers count double against the invented ones
-    groups.append([Cutout(props.pack(rng)) for _ in range(many)])
-    some = [g[rng.integers(len(g))] for g in (raw[i] for i in rng.integers(len(raw), size=many // 2))]
-    groups.append([Cutout(props.reprint(rng, c)) for c in some])
+    # Few real strangers must stand for all goods of the world: the invented ones outweigh them.
+    groups += [[Cutout(props.pack(rng)) for _ in range(many)]] * 3
+    shapes = raw + [g for g in unknown if g]
+    some = [g[rng.integers(len(g))] for g in (shapes[i] for i in rng.integers(len(shapes), size=many))]
+    groups += [[Cutout(props.reprint(rng, c)) for c in some]] * 4
     if extra:
         for d in sorted(p for p in pathlib.Path(extra).iterdir() if p.is_dir()):
-            if not d.name.startswith(("hand", "background")):
+            if not d.name.startswith(("hand", "_")):
                 groups.append([Cutout(c) for _, c in read_cutouts(d)])
     drawn = [Cutout(props.hand(rng)) for _ in range(80 if split == "train" else 20)]
-    return Store(labels, [[Cutout(c) for c in g] for g in raw], groups, drawn, tables, real)
+    return Store(labels, [[Cutout(c) for c in g] for g in raw], groups, drawn, tables, real, [Cutout(c) for c in hands])
 
 
 def load(name, data, split, extra=None):

@@ -85,9 +85,10 @@ def face_weights(cutouts):
 class Store:
     """Cutouts by label index, unknown goods, hands and backgrounds of one assortment."""
 
-    def __init__(self, labels, cutouts, unknown, hands, backgrounds, frames=()):
+    def __init__(self, labels, cutouts, unknown, hands, backgrounds, frames=(), photographed=()):
         self.labels, self.cutouts, self.unknown, self.hands = labels, cutouts, unknown, hands
         self.backgrounds, self.frames = backgrounds, list(frames)
+        self.photographed = list(photographed)  # hands whose arm the frame's lower edge cuts off
         self.weights = [face_weights(c) for c in cutouts]
 
     def pick(self, rng, label):
@@ -309,6 +310,14 @@ class Composer:
     def reach(self, img, boxes, labels, scale):
         """A hand comes in from the frame's edge, over the goods."""
         rng, (w, h) = self.rng, self.size
+        hand = self.store.labels.index(HAND)
+        if self.store.photographed and rng.random() < 0.7:
+            cut = self.store.photographed[rng.integers(len(self.store.photographed))]
+            patch = cut.warp(self.k * rng.uniform(0.85, 1.25), rng.normal(0, 0.04), rng.choice([-1, 1]))
+            x = int(rng.integers(-patch.shape[1] // 3, w - patch.shape[1] * 2 // 3))
+            y = h - patch.shape[0] + int(rng.uniform(-0.01, 0.5) * patch.shape[0] if rng.random() < 0.5 else 4)
+            self.draw(img, patch, x, y, hand, boxes, labels, rng.uniform(0.8, 1.15))
+            return
         cut = self.store.hands[rng.integers(len(self.store.hands))]
         t = rng.uniform(0, 6.283)                                   # direction of the arm, pointing out
         s = self.k * rng.uniform(0.55, 1.25)
@@ -316,7 +325,7 @@ class Composer:
         patch = cut.warp(s, t - np.pi / 2, 1.0, 1.0)
         out = np.array([np.cos(t), np.sin(t)]) * (cut.h * s / 2 - 90 * s)
         c = tip + out
-        self.draw(img, patch, int(c[0] - patch.shape[1] / 2), int(c[1] - patch.shape[0] / 2), self.store.labels.index(HAND), boxes, labels, rng.uniform(0.75, 1.2))
+        self.draw(img, patch, int(c[0] - patch.shape[1] / 2), int(c[1] - patch.shape[0] / 2), hand, boxes, labels, rng.uniform(0.75, 1.2))
 
     def visible(self, boxes, labels):
         seen = np.bincount(self.top.ravel(), minlength=len(self.full))[1:]

@@ -11,6 +11,7 @@ import copy
 import math
 import pathlib
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -65,9 +66,9 @@ class Stream(torch.utils.data.IterableDataset):
             yield images, truth, classes, valid
 
 
-def validate(net, store, pictures=150):
+def validate(net, store, pictures, scale):
     """mAP50 and cAcc of gently composed pictures from cutouts that training never saw."""
-    composer = Composer(store, (416, 312), GENTLE, seed=99)
+    composer = Composer(store, (416, 312), replace(GENTLE, scale=scale, unknown=0.3, hand=0.2), seed=99)
     raw, truths = [], []
     from model import Exported
     wrapped = Exported(copy.deepcopy(net).eval(), evaluate.HEIGHT, evaluate.WIDTH)
@@ -98,6 +99,8 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--scale", type=float, nargs=2, default=Style.scale, help="limits of a pack's size against its cutout")
+    p.add_argument("--tables", type=float, default=Style.invented_table, help="share of invented table tops")
     p.add_argument("--hands", type=float, default=0.18)
     p.add_argument("--unknown", type=float, default=0.45)
     p.add_argument("--validate-every", type=float, default=0.1, help="share of the budget")
@@ -144,7 +147,7 @@ def main():
                     "config": net.config, "labels": store.labels, "source": source}, tmp)
         tmp.replace(last)
 
-    style = Style(hand=a.hands, unknown=a.unknown)
+    style = Style(hand=a.hands, unknown=a.unknown, scale=tuple(a.scale), invented_table=a.tables)
     bounds = np.cumsum([s[0] for s in STAGES])
     stage, feed, seen = -1, None, 0
     began = saved = tick = time.time()
@@ -193,7 +196,7 @@ def main():
             saved = now
         if done - checked >= a.validate_every or done >= 1.0:
             checked = done
-            say("val " + validate(ema, held, 90 if done < 1 else 300))
+            say("val " + validate(ema, held, 90 if done < 1 else 300, style.scale))
             tick = time.time()
     say(f"end: {seen} pictures in {(time.time() - began) / 60:.1f} minutes")
 
