@@ -52,7 +52,9 @@ def main(frames, out, picture=None):
     out.mkdir(parents=True, exist_ok=True)
     for clip in stage.clips():
         (out / f"{clip.name}.toml").write_text(stage.script(clip))
-        if (frames / clip.name / "order.json").exists():
+        order, film = frames / clip.name / "order.json", out / f"{clip.name}.mp4"
+        # A film newer than its frames is kept.
+        if order.exists() and not (film.exists() and film.stat().st_mtime > order.stat().st_mtime):
             encode(clip, frames, out)
     rows = ["sku,name,price_minor,currency,mass_g,mass_tolerance_g"]
     rows += [f"{p.sku},{p.korean} {p.english},{p.price_minor},KRW,{p.mass_g},{p.mass_tolerance_g}" for p in SOLD]
