@@ -181,7 +181,7 @@ def state(clip, frame):
 
 
 def readings(clip):
-    """Scale events (ms, grams): each change settles in 300 ms with an overshoot, then trembles by a gram or two."""
+    """Scale events (ms, grams): each change settles in 300 ms with an overshoot, then trembles by a gram or two (a spread of 3 g at most)."""
     rng = random.Random(clip.name)
     changes = sorted(clip.loads)
     events, weight = [], 0
@@ -196,7 +196,7 @@ def readings(clip):
         weight = after
         tick = start + 560
         while weight and tick < until:
-            events.append((tick, weight + rng.choice([-2, -1, -1, 0, 0, 1, 1, 2])))
+            events.append((tick, weight + rng.choice([-1, -1, 0, 0, 0, 1, 1, 2])))
             tick += 240
     events.sort(key=lambda event: event[0])
     last = {}
