@@ -19,6 +19,8 @@ pub mod vision;
 pub mod checkout;
 /// The serial port at our end of the link: bytes to and from the other end, endpoint and outbox joined.
 pub mod port;
+/// The core joined with its books and triggers: what every driver turns.
+pub mod counter;
 /// The reference POS: journal, screen in the terminal, scripted keys.
 pub mod pos;
 /// Lock-step driver: footage and a script through every room, the same input giving the same bytes.

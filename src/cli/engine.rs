@@ -90,9 +90,9 @@ pub fn run(args: &EngineArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     for dir in folders(&common.dirs)? {
         let row = match &args.command {
             EngineCommand::List(common) => list(&dir, common)?,
-            EngineCommand::Check { common, picture } => check(&dir, common, picture.as_deref()).unwrap_or_else(|e| {
-                json!({ "name": dir.display().to_string(), "backend": null, "ok": false, "problem": e.message })
-            }),
+            EngineCommand::Check { common, picture } => check(&dir, common, picture.as_deref()).unwrap_or_else(
+                |e| json!({ "name": dir.display().to_string(), "backend": null, "ok": false, "problem": e.message }),
+            ),
             EngineCommand::Bench { common, runs } => bench(&dir, common, *runs)?,
         };
         if row.get("ok") == Some(&json!(false)) {
@@ -131,7 +131,9 @@ fn folders(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
             continue;
         }
         let mut inner: Vec<PathBuf> = match std::fs::read_dir(dir) {
-            Ok(entries) => entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.join(MANIFEST_FILE).exists()).collect(),
+            Ok(entries) => {
+                entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.join(MANIFEST_FILE).exists()).collect()
+            }
             Err(e) if named => return Err(CliError::new(Exit::Config, format!("engine {}: {e}", dir.display()))),
             Err(_) => continue,
         };
@@ -140,7 +142,10 @@ fn folders(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     }
     if found.is_empty() {
         let dirs = dirs.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(", ");
-        return Err(CliError::new(Exit::Config, format!("no engine in {dirs}: an engine is a folder with {MANIFEST_FILE}")));
+        return Err(CliError::new(
+            Exit::Config,
+            format!("no engine in {dirs}: an engine is a folder with {MANIFEST_FILE}"),
+        ));
     }
     Ok(found)
 }
@@ -217,7 +222,10 @@ pub fn parity(m: &Manifest, engines: &mut [Box<dyn Engine>], frame: Option<&Fram
         for (i, spec) in first.outputs().iter().enumerate() {
             let same = other.outputs().iter().position(|o| o.name == spec.name).map(|j| other.output(j));
             let same = same.filter(|o| o.len() == first.output(i).len()).ok_or_else(|| {
-                CliError::new(Exit::Failed, format!("engine {}: the backends' outputs differ at {:?}", m.name, spec.name))
+                CliError::new(
+                    Exit::Failed,
+                    format!("engine {}: the backends' outputs differ at {:?}", m.name, spec.name),
+                )
             })?;
             for (a, b) in first.output(i).iter().zip(same) {
                 let d = (a - b).abs() / a.abs().max(1.0);

@@ -175,7 +175,8 @@ fn to_json(o: &Outcome) -> Value {
     let names = &o.manifest.labels.names[..o.manifest.labels.products()];
     let n = names.len();
     let confusion: Vec<Vec<usize>> = (0..=n).map(|t| (0..=n).map(|f| o.confusion.count_of(t, f)).collect()).collect();
-    let calibration: Vec<Value> = o.confusion.bins.iter().map(|b| json!({ "boxes": b.boxes, "right": b.right })).collect();
+    let calibration: Vec<Value> =
+        o.confusion.bins.iter().map(|b| json!({ "boxes": b.boxes, "right": b.right })).collect();
     let ap: serde_json::Map<String, Value> =
         names.iter().enumerate().map(|(i, n)| (n.clone(), json!(o.precision.of_class(i)))).collect();
     json!({
@@ -210,7 +211,16 @@ pub fn rows(o: &Outcome) -> Vec<(&'static str, CartScore)> {
 fn to_text(o: &Outcome) -> String {
     let mut text = format!(
         "engine {} ({}, {}), {:.1} ms a picture\n\n{:<8}{:>8}{:>9}{:>9}{:>9}{:>9}\n",
-        o.manifest.name, o.backend, o.manifest.precision, o.ms_per_image, "level", "images", "cAcc %", "ACD", "mCCD %", "mCIoU %"
+        o.manifest.name,
+        o.backend,
+        o.manifest.precision,
+        o.ms_per_image,
+        "level",
+        "images",
+        "cAcc %",
+        "ACD",
+        "mCCD %",
+        "mCIoU %"
     );
     for (name, s) in rows(o) {
         let acd = s.acd.map_or_else(|| "-".into(), |v| format!("{v:.3}"));

@@ -59,7 +59,9 @@ impl std::error::Error for CliError {}
 impl From<EngineError> for CliError {
     fn from(e: EngineError) -> Self {
         let exit = match e.kind {
-            EngineErrorKind::Missing | EngineErrorKind::Manifest | EngineErrorKind::Hash | EngineErrorKind::Model => Exit::Config,
+            EngineErrorKind::Missing | EngineErrorKind::Manifest | EngineErrorKind::Hash | EngineErrorKind::Model => {
+                Exit::Config
+            }
             EngineErrorKind::Backend => Exit::Missing,
             EngineErrorKind::Run => Exit::Failed,
         };

@@ -12,7 +12,8 @@ td,th{border:1px solid #bbb;padding:.2em .6em;text-align:right}th{background:#ee
 /// The whole page.
 pub fn html(o: &Outcome) -> String {
     let title = format!("{} on {} pictures", escape(&o.manifest.name), o.carts.score(None).images);
-    let mut page = format!("<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>");
+    let mut page =
+        format!("<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>");
     // Writing to a String can't fail.
     let _ = write!(
         page,
@@ -35,7 +36,8 @@ pub fn html(o: &Outcome) -> String {
     page += "<h2>What a score is worth</h2><table><tr><th>score<th>boxes<th>right %";
     for (i, b) in o.confusion.bins.iter().enumerate().filter(|(_, b)| b.boxes > 0) {
         let right = percent(Some(b.right as f64 / b.boxes as f64));
-        let _ = write!(page, "<tr><td>{:.1} to {:.1}<td>{}<td>{right}", i as f64 / 10.0, (i + 1) as f64 / 10.0, b.boxes);
+        let _ =
+            write!(page, "<tr><td>{:.1} to {:.1}<td>{}<td>{right}", i as f64 / 10.0, (i + 1) as f64 / 10.0, b.boxes);
     }
     page += "</table>";
     wrong(o, &mut page);
@@ -51,7 +53,13 @@ fn confusion(o: &Outcome, page: &mut String) {
         let _ = write!(page, "<tr><td>{}", escape(name(t)));
         for f in 0..=n {
             let count = o.confusion.count_of(t, f);
-            let class = if count == 0 { "" } else if t == f { " class=y" } else { " class=n" };
+            let class = if count == 0 {
+                ""
+            } else if t == f {
+                " class=y"
+            } else {
+                " class=n"
+            };
             let _ = write!(page, "<td{class}>{count}");
         }
     }

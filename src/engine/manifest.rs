@@ -172,7 +172,8 @@ impl Manifest {
         let raw: Raw = toml::from_str(text)
             .map_err(|e| EngineError::new(EngineErrorKind::Manifest, place.as_str(), e.to_string().trim_end()))?;
         raw.check().map_err(|m| EngineError::new(EngineErrorKind::Manifest, place, m))?;
-        let Raw { name, task, file, sha256, licence, source, precision, input, head, thresholds, labels, metrics } = raw;
+        let Raw { name, task, file, sha256, licence, source, precision, input, head, thresholds, labels, metrics } =
+            raw;
         let sha256 = sha256.to_ascii_lowercase();
         let dir = dir.to_path_buf();
         Ok(Self { dir, name, task, file, sha256, licence, source, precision, input, head, thresholds, labels, metrics })

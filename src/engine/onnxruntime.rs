@@ -35,7 +35,8 @@ static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 pub fn find(setting: Option<&Path>) -> Result<PathBuf, EngineError> {
     let env = std::env::var_os("ORT_DYLIB_PATH").filter(|s| !s.is_empty()).map(PathBuf::from);
     let mut places: Vec<PathBuf> = USUAL_PLACES.iter().map(PathBuf::from).collect();
-    let mut opt: Vec<PathBuf> = std::fs::read_dir("/opt").into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+    let mut opt: Vec<PathBuf> =
+        std::fs::read_dir("/opt").into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
     opt.sort();
     places.extend(opt.into_iter().flat_map(|p| [p.join("lib"), p]));
     let places: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
@@ -95,7 +96,8 @@ fn check_elf(path: &Path) -> Result<(), EngineError> {
         return Err(backend_error(path, "is no shared library".into()));
     }
     if machine != ours {
-        let message = format!("is built for ELF machine {machine}; this machine ({}) needs {ours}", std::env::consts::ARCH);
+        let message =
+            format!("is built for ELF machine {machine}; this machine ({}) needs {ours}", std::env::consts::ARCH);
         return Err(backend_error(path, message));
     }
     Ok(())
@@ -182,7 +184,9 @@ fn spec(outlet: &Outlet) -> Result<TensorSpec, String> {
     };
     let shape = shape
         .iter()
-        .map(|&d| usize::try_from(d).map_err(|_| format!("{name:?} has a dynamic dimension; export it with static shapes")))
+        .map(|&d| {
+            usize::try_from(d).map_err(|_| format!("{name:?} has a dynamic dimension; export it with static shapes"))
+        })
         .collect::<Result<_, _>>()?;
     Ok(TensorSpec { name, shape })
 }

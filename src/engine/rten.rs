@@ -48,7 +48,8 @@ impl Rten {
         let options = RunOptions::default().with_thread_pool(Some(pool));
         let results = vec![Vec::new(); outputs.len()];
         let place = place.to_owned();
-        let mut this = Self { place, model, options, input_id, output_ids, input, outputs, buffer, results, ran: false };
+        let mut this =
+            Self { place, model, options, input_id, output_ids, input, outputs, buffer, results, ran: false };
         let values = this.infer()?;
         for ((value, spec), result) in values.iter().zip(&mut this.outputs).zip(&mut this.results) {
             let Value::FloatTensor(t) = value else {
@@ -118,7 +119,9 @@ fn spec(model: &Model, id: NodeId) -> Result<TensorSpec, String> {
         .iter()
         .map(|d| match d {
             Dimension::Fixed(n) => Ok(*n),
-            Dimension::Symbolic(s) => Err(format!("{name:?} has a dynamic dimension {s:?}; export it with static shapes")),
+            Dimension::Symbolic(s) => {
+                Err(format!("{name:?} has a dynamic dimension {s:?}; export it with static shapes"))
+            }
         })
         .collect::<Result<_, _>>()?;
     Ok(TensorSpec { name, shape })

@@ -194,7 +194,7 @@ impl Log {
     }
 
     /// After a write that failed and could not be undone: undoes it now, or takes nothing more.
-    fn heal(&mut self) -> Result<(), LogError> {
+    pub fn heal(&mut self) -> Result<(), LogError> {
         let (true, Some(segment)) = (self.poisoned, self.segments.back()) else { return Ok(()) };
         let (name, at) = (segment.name(), segment.bytes);
         match self.fs.truncate(&name, at).and_then(|()| self.fs.sync(&name)) {

@@ -256,6 +256,11 @@ impl Books {
         }
     }
 
+    /// Whether the inbox takes records, as far as it knows: undoes an earlier failed write if it can.
+    pub fn probe_inbox(&mut self) -> bool {
+        self.inbox.heal().is_ok()
+    }
+
     /// The port was opened anew.
     pub fn reconnected(&mut self, now_ms: u64, sink: &mut dyn FnMut(Incoming<'_>)) {
         self.unsent = 0..0;

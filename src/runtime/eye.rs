@@ -12,7 +12,8 @@ use crate::runtime::clock;
 use crate::runtime::heart::Heart;
 use crate::runtime::latency::Histogram;
 use crate::runtime::live::ToCounter;
-use crate::vision::tray::TrayVision;
+use crate::runtime::parts;
+use crate::vision::TrayVision;
 
 /// How long the thread sleeps at most before it beats again.
 const NAP: Duration = Duration::from_millis(200);
@@ -62,11 +63,14 @@ impl Eye {
             }
             if !awake {
                 // A frame from before the session is no evidence for it.
-                self.reader.skip();
+                let _ = self.reader.newest();
                 self.vision.reset();
                 awake = true;
             }
-            let Some(frame) = self.reader.wait(NAP) else { continue };
+            if !self.reader.wait(NAP) {
+                continue;
+            }
+            let Some(frame) = self.reader.newest() else { continue };
             let captured_ns = frame.captured_ns;
             match self.vision.observe(frame, captured_ns / 1_000_000) {
                 Ok(observation) => {
@@ -86,7 +90,10 @@ impl Eye {
                     self.stats.failures.fetch_add(1, Ordering::Relaxed);
                     log::error!("vision: {error}");
                     match (self.next_rung)() {
-                        Some(vision) => self.vision = vision,
+                        Some(vision) => {
+                            let _ = self.out.send(ToCounter::Rung(parts::rung(vision.backend())));
+                            self.vision = vision;
+                        }
                         None => {
                             blind = true;
                             let _ = self.out.send(ToCounter::EngineFailed);

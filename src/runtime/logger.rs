@@ -13,6 +13,7 @@ pub fn install(level: LevelFilter) {
         return;
     }
     // The filter stands wide open and `set_max_level` decides, so that SIGHUP can change it.
-    let _ = env_logger::Builder::new().filter_level(LevelFilter::Trace).filter_module("rten", LevelFilter::Warn).try_init();
+    let _ =
+        env_logger::Builder::new().filter_level(LevelFilter::Trace).filter_module("rten", LevelFilter::Warn).try_init();
     log::set_max_level(level);
 }

@@ -1,1 +1,18 @@
-//! See the map in lib.rs.
+//! The live driver: threads around the rooms, a heartbeat for each, signals, the control socket. Threads
+//! meet only in the newest-frame slot and in bounded channels. Read next: `live`, then `eye`.
+
+pub mod clock;
+pub mod control;
+pub mod error;
+pub mod eye;
+pub mod heart;
+pub mod latency;
+pub mod live;
+pub mod logger;
+pub mod parts;
+pub mod status;
+pub mod supervisor;
+
+pub use error::{RuntimeError, RuntimeErrorKind};
+pub use live::Live;
+pub use status::Status;

@@ -23,7 +23,11 @@ impl Nms {
     pub fn run(&self, found: &mut [Detection], kept: &mut Vec<Detection>) {
         // Equal scores are put in an order of their own, so that the result doesn't hang on the head's order.
         found.sort_unstable_by(|a, b| {
-            b.score.total_cmp(&a.score).then(a.label.cmp(&b.label)).then(a.bbox[0].total_cmp(&b.bbox[0])).then(a.bbox[1].total_cmp(&b.bbox[1]))
+            b.score
+                .total_cmp(&a.score)
+                .then(a.label.cmp(&b.label))
+                .then(a.bbox[0].total_cmp(&b.bbox[0]))
+                .then(a.bbox[1].total_cmp(&b.bbox[1]))
         });
         kept.clear();
         for d in found.iter() {

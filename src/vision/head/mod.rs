@@ -34,9 +34,10 @@ impl Head {
             .find(|(_, o)| o.name == *name)
             .ok_or_else(|| error(format!("the model has no output {name:?}")))?;
         let kind = match manifest.head.kind {
-            HeadKind::YoloV8 => {
-                Kind::YoloV8(YoloV8::new(&spec.shape, manifest.labels.names.len()).map_err(|m| error(format!("output {name:?}: {m}")))?)
-            }
+            HeadKind::YoloV8 => Kind::YoloV8(
+                YoloV8::new(&spec.shape, manifest.labels.names.len())
+                    .map_err(|m| error(format!("output {name:?}: {m}")))?,
+            ),
         };
         Ok(Self { output, kind })
     }

@@ -113,7 +113,9 @@ impl Dataset {
             images.push((i.id, Image { file, width: i.width, height: i.height, level, truth }));
         }
         images.sort_by_key(|(id, _)| *id);
-        if let Some([(id, _), _]) = images.windows(2).find_map(|w| <&[_; 2]>::try_from(w).ok().filter(|[a, b]| a.0 == b.0)) {
+        if let Some([(id, _), _]) =
+            images.windows(2).find_map(|w| <&[_; 2]>::try_from(w).ok().filter(|[a, b]| a.0 == b.0))
+        {
             return Err(format!("picture id {id} stands there twice"));
         }
         for (n, b) in raw.annotations.iter().enumerate() {

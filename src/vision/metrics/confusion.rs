@@ -113,7 +113,8 @@ mod tests {
             &[truth(0, a), truth(1, b), truth(1, [200.0, 0.0, 5.0, 5.0])],
             &[found(0, a, 0.95), found(0, b, 0.75), found(1, off, 0.55)],
         );
-        let cells: Vec<usize> = (0..3).flat_map(|t| (0..3).map(move |f| (t, f))).map(|(t, f)| c.count_of(t, f)).collect();
+        let cells: Vec<usize> =
+            (0..3).flat_map(|t| (0..3).map(move |f| (t, f))).map(|(t, f)| c.count_of(t, f)).collect();
         assert_eq!(cells, [1, 0, 0, 1, 0, 1, 0, 1, 0]);
         assert_eq!((c.bins[9].right, c.bins[7].right, c.bins[5].boxes), (1, 0, 1));
         // Gaps 0.05, 0.75 and 0.55 over three boxes.

@@ -131,7 +131,9 @@ impl Fusion {
         }
         self.pairs.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
         for &(_, t, g) in &self.pairs {
-            let (Some(track), Some((d, taken))) = (self.tracks.get_mut(usize::from(t)), self.goods.get_mut(usize::from(g))) else {
+            let (Some(track), Some((d, taken))) =
+                (self.tracks.get_mut(usize::from(t)), self.goods.get_mut(usize::from(g)))
+            else {
                 continue;
             };
             if !track.fresh && !*taken {

@@ -177,7 +177,12 @@ fn anything() -> impl Strategy<Value = Detection> {
     let number = prop_oneof![9 => -100.0f32..800.0, 1 => any::<f32>()];
     let score = prop_oneof![9 => 0.0f32..1.0, 1 => any::<f32>()];
     (prop::array::uniform4(number), score, any::<u16>(), any::<Option<(u16, f32)>>()).prop_map(
-        |([x, y, w, h], score, label, runner_up)| Detection { bbox: [x, y, x + w, y + h], score, label: label % 12, runner_up },
+        |([x, y, w, h], score, label, runner_up)| Detection {
+            bbox: [x, y, x + w, y + h],
+            score,
+            label: label % 12,
+            runner_up,
+        },
     )
 }
 

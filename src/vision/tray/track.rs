@@ -131,7 +131,9 @@ impl Track {
         let mut tallies: heapless::Vec<Tally, { 2 * VOTES_MAX }> = heapless::Vec::new();
         let mut total = 0u32;
         for vote in &self.votes {
-            for (label, permille, votes) in [(vote.label, vote.score_permille, 1), (vote.second, vote.second_permille, 0)] {
+            for (label, permille, votes) in
+                [(vote.label, vote.score_permille, 1), (vote.second, vote.second_permille, 0)]
+            {
                 if permille == 0 && votes == 0 {
                     continue;
                 }
@@ -205,7 +207,8 @@ mod tests {
         t.saw(&d(5, 0.5, Some((3, 0.1))), 0.25, 0.1);
         // Weights: label 3 800 + 600, label 5 300 + 500; the 0.1 is below the floor.
         let v = t.verdict();
-        let expected = Verdict { label: 3, votes: 2, of: 3, share_permille: 636, score_permille: 700, second: Some((5, 363)) };
+        let expected =
+            Verdict { label: 3, votes: 2, of: 3, share_permille: 636, score_permille: 700, second: Some((5, 363)) };
         assert_eq!(v, expected);
         assert_eq!(v.class(8, 600), Class::Product(3));
         assert_eq!(v.class(8, 650), Class::Unsure);

@@ -1,0 +1,134 @@
+//! `till status`: how the running daemon is.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::{CliError, Exit};
+use crate::runtime::{Status, control};
+
+/// Asks the running daemon how it is. Exits with 5 when it works degraded and 7 when it does not answer.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The daemon's control socket
+    #[arg(long, value_name = "SOCKET", default_value = "/run/till/ctl.sock")]
+    pub control: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the daemon does not answer.
+pub fn run(args: &StatusArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let line = control::ask(&args.control, "status")?;
+    let status: Status = serde_json::from_str(&line)
+        .map_err(|error| CliError::new(Exit::Failed, format!("the answer is not understood: {error}")))?;
+    if args.json {
+        out.write_all(line.as_bytes())?;
+    } else {
+        write!(out, "{}", text(&status))?;
+    }
+    Ok(if faults(&status).is_empty() { Exit::Ok } else { Exit::Degraded })
+}
+
+/// What is not as it should be, each in a few words.
+fn faults(status: &Status) -> Vec<String> {
+    let mut faults = Vec::new();
+    if let Some(error) = &status.outbox.error {
+        faults.push(error.clone());
+    }
+    if let Some(error) = &status.link.error {
+        faults.push(error.clone());
+    } else if !status.link.up {
+        faults.push(format!("the POS does not answer on {}", status.link.port));
+    }
+    for camera in status.cameras.iter().filter(|camera| camera.state != "streaming" && camera.state != "ended") {
+        faults.push(format!("camera {} is {}", camera.role, camera.state));
+    }
+    if status.engine.backend == "none" {
+        faults.push("no engine works: staff mode".into());
+    }
+    for thread in status.threads.iter().filter(|thread| !thread.beats) {
+        faults.push(format!("thread {} has been silent for {} ms", thread.name, thread.silence_ms));
+    }
+    faults
+}
+
+fn text(status: &Status) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<10} {value}");
+    };
+    line("till", format!("{}, up {} s, {} MB", status.version, status.uptime_s, status.rss_bytes / 1_000_000));
+    let session = &status.session;
+    let sale = session.sale.as_deref().unwrap_or("-");
+    let attention = session.attention.as_deref().map(|reason| format!(", attention: {reason}")).unwrap_or_default();
+    line(
+        "session",
+        format!("{} ({sale}), {} lines, {} minor{attention}", session.phase, session.lines, session.total_minor),
+    );
+    let engine = &status.engine;
+    let latency = engine
+        .latency_ms_p50
+        .zip(engine.latency_ms_p99)
+        .map(|(p50, p99)| format!(", p50 {p50:.0} ms, p99 {p99:.0} ms"));
+    line(
+        "engine",
+        format!(
+            "{} on {} ({}), {} frames{}",
+            engine.name,
+            engine.backend,
+            engine.precision,
+            engine.frames,
+            latency.unwrap_or_default()
+        ),
+    );
+    for camera in &status.cameras {
+        line(
+            "camera",
+            format!(
+                "{}: {}, {} frames, {} gaps, reopened {} times",
+                camera.role, camera.state, camera.frames, camera.gaps, camera.reopened
+            ),
+        );
+    }
+    let link = &status.link;
+    let up = if link.up { "up" } else { "down" };
+    line(
+        "link",
+        format!(
+            "{}: {up}, round trip {} ms, {} sent again, {} damaged",
+            link.port, link.rtt_ms, link.retransmits, link.bad_frames
+        ),
+    );
+    let outbox = &status.outbox;
+    line("outbox", format!("{} unacknowledged, {} of {} bytes", outbox.unacknowledged, outbox.bytes, outbox.bytes_max));
+    for fault in faults(status) {
+        line("FAULT", fault);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_is_named_and_a_healthy_counter_has_none() {
+        let mut status = Status::default();
+        status.link.up = true;
+        assert_eq!(faults(&status), Vec::<String>::new());
+        status.link.up = false;
+        status.outbox.error = Some("books: no room".into());
+        status.engine.backend = "none".into();
+        let text = text(&status);
+        for word in ["FAULT      books: no room", "FAULT      the POS does not answer", "staff mode"] {
+            assert!(text.contains(word), "{text}");
+        }
+    }
+}

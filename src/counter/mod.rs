@@ -1,0 +1,307 @@
+//! The core joined with its books and its triggers: one single-threaded object that every driver (live,
+//! replay, simulation) turns. It carries out the core's effects in their order and feeds back what came
+//! of them. It has no thread and reads no clock.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use till_link::{Attention, Role, ToPos, ToTill};
+
+use crate::checkout::{Catalogue, Core, Effect, Health, Input, Settings, View};
+use crate::config::{Config, TriggerSource};
+use crate::outbox::{Limits, Log, LogError, LogErrorKind, StdFs};
+use crate::port::{Books, Incoming, PortError, PortErrorKind, Wire, recovery};
+use crate::trigger::{Debounce, RawEvent, Scale, TriggerEvent};
+use crate::vision::TrayObservation;
+
+/// Sees every effect of the core with its time, in order.
+pub type Observer = Box<dyn FnMut(u64, &Effect) + Send>;
+
+/// What the configuration decides about a counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The core's.
+    pub core: Settings,
+    /// Of the presence line.
+    pub debounce_ms: u64,
+    /// Spread of a quiet scale, grams.
+    pub quiet_g: i32,
+    /// For how long.
+    pub quiet_ms: u64,
+}
+
+impl Rules {
+    /// The rules of `config`.
+    pub fn of(config: &Config) -> Self {
+        let trigger = &config.trigger;
+        Self {
+            core: Settings {
+                settle_ms: config.checkout.settle_ms,
+                votes_min: u16::try_from(config.checkout.votes_min).unwrap_or(u16::MAX),
+                clear_ms: config.checkout.clear_ms,
+                attention_ms: config.checkout.attention_ms,
+                load_present_g: trigger.load_present_g,
+                // A load that only trembles must not take an offer back.
+                hold_g: trigger.quiet_g.saturating_mul(3).max(10),
+                scale: trigger.source != TriggerSource::None,
+            },
+            debounce_ms: trigger.debounce_ms,
+            quiet_g: trigger.quiet_g,
+            quiet_ms: trigger.quiet_ms,
+        }
+    }
+}
+
+/// Opens the log in `folder` on the real disk.
+pub fn open_log(folder: &Path, limits: Limits, new_epoch: u32) -> Result<Log, LogError> {
+    let fs = StdFs::open(folder).map_err(|error| LogError::io(folder.display().to_string(), &error))?;
+    Log::open(Box::new(fs), limits, new_epoch)
+}
+
+/// See the module's text.
+pub struct Counter {
+    core: Core,
+    books: Books,
+    presence: Debounce,
+    scale: Scale,
+    look: bool,
+    /// Durable messages that the disk did not take yet, in order; while there are any nothing is sold.
+    pending: VecDeque<ToPos>,
+    /// Commands of the POS that the core has not heard yet.
+    commands: Vec<ToTill>,
+    effects: Vec<Effect>,
+    storage_error: Option<PortError>,
+    observer: Option<Observer>,
+}
+
+impl Counter {
+    /// Joins the parts and, if the books hold an offer without an end, asks the POS what became of it.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a counter, each named")]
+    pub fn new<'l>(
+        rules: Rules,
+        catalogue: Catalogue,
+        labels: impl IntoIterator<Item = &'l str>,
+        counter: u32,
+        boot: u32,
+        out: Log,
+        inbox: Log,
+        now_ms: u64,
+        observer: Option<Observer>,
+    ) -> Self {
+        let recovered = recovery::recover(&out, &inbox);
+        // Numbers of the outbox never come again within its epoch, so neither do the sessions named after them.
+        let core = Core::new(rules.core, catalogue, labels, counter, out.epoch(), out.last());
+        let mut this = Self {
+            core,
+            books: Books::new(Role::Till, counter, boot, out, inbox, now_ms),
+            presence: Debounce::new(rules.debounce_ms),
+            scale: Scale::new(rules.quiet_g, rules.quiet_ms),
+            look: false,
+            pending: VecDeque::new(),
+            commands: Vec::new(),
+            effects: Vec::new(),
+            storage_error: None,
+            observer,
+        };
+        if let Some(recovered) = recovered {
+            log::warn!("counter: sale {} was open when the counter went down; asking the POS", recovered.open.sale);
+            this.books.keep(Some(recovered.first_record));
+            let effects = &mut this.effects;
+            this.core.recover(now_ms, recovered.open, &mut |effect| effects.push(effect));
+            this.carry_out(now_ms);
+            this.commands = recovered.commands;
+        }
+        this
+    }
+
+    /// The presence line or the scale, undebounced.
+    pub fn raw(&mut self, now_ms: u64, event: RawEvent) {
+        match event {
+            RawEvent::Presence(level) => self.presence.level(now_ms, level),
+            RawEvent::LoadGrams(grams) => self.scale.reading(now_ms, grams),
+        }
+    }
+
+    /// The tray after one frame.
+    pub fn tray(&mut self, now_ms: u64, observation: &TrayObservation) {
+        self.step(now_ms, Input::Tray(observation));
+    }
+
+    /// How the rooms are.
+    pub fn health(&mut self, now_ms: u64, health: Health) {
+        self.step(now_ms, Input::Health(health));
+    }
+
+    /// New prices; `false` while a session is live.
+    pub fn set_catalogue<'l>(&mut self, catalogue: Catalogue, labels: impl IntoIterator<Item = &'l str>) -> bool {
+        self.core.set_catalogue(catalogue, labels)
+    }
+
+    /// Time, triggers, disk and wire. Call it at least every 50 ms, and until it returns `false` where
+    /// nobody else turns. Without a wire everything but the wire goes on.
+    pub fn turn(&mut self, now_ms: u64, wire: Option<&mut dyn Wire>) -> Result<bool, PortError> {
+        self.retry(now_ms);
+        if let Some(level) = self.presence.poll(now_ms) {
+            self.step(now_ms, Input::Trigger(TriggerEvent::Presence(level)));
+        }
+        if let Some(event) = self.scale.poll(now_ms) {
+            self.step(now_ms, Input::Trigger(event));
+        }
+        let moved = match wire {
+            Some(wire) => self.exchange(now_ms, wire)?,
+            None => false,
+        };
+        for command in std::mem::take(&mut self.commands) {
+            self.step(now_ms, Input::Pos(&command));
+        }
+        self.step(now_ms, Input::Tick);
+        Ok(moved)
+    }
+
+    fn exchange(&mut self, now_ms: u64, wire: &mut dyn Wire) -> Result<bool, PortError> {
+        let commands = &mut self.commands;
+        let mut up = false;
+        let moved = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
+            Incoming::Durable(bytes) | Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
+                Some(command) => commands.push(command),
+                None => log::warn!("link: a message of {} bytes is not understood", bytes.len()),
+            },
+            Incoming::Up { lost } => {
+                up = true;
+                if lost > 0 {
+                    log::error!("link: {lost} messages of the POS are gone for good; its journal was replaced");
+                }
+            }
+            Incoming::Down => log::warn!("link: the POS fell silent; sales wait on the disk"),
+            Incoming::Refused(reason) => log::error!("link: the ends do not talk: {reason:?}"),
+            Incoming::Acknowledged(_) => {}
+        })?;
+        if up {
+            self.step(now_ms, Input::LinkUp);
+        }
+        if let Some(error) = self.books.take_storage_error() {
+            self.storage(now_ms, PortError::from(error));
+        }
+        Ok(moved)
+    }
+
+    fn step(&mut self, now_ms: u64, input: Input<'_>) {
+        let effects = &mut self.effects;
+        self.core.step(now_ms, input, &mut |effect| effects.push(effect));
+        self.carry_out(now_ms);
+    }
+
+    fn carry_out(&mut self, now_ms: u64) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            if let Some(observer) = &mut self.observer {
+                observer(now_ms, &effect);
+            }
+            match effect {
+                Effect::Look(look) => self.look = look,
+                Effect::Volatile(message) => self.books.send(key(&message), &message),
+                Effect::Durable(message) => {
+                    self.pending.push_back(message);
+                    self.write(now_ms);
+                }
+            }
+        }
+        // Keeps its room for the next step.
+        if self.effects.is_empty() {
+            self.effects = effects;
+        }
+    }
+
+    /// Writes what waits, in order; `false` when the disk does not take it.
+    fn write(&mut self, now_ms: u64) -> bool {
+        while let Some(message) = self.pending.front() {
+            match self.books.submit(message) {
+                Ok(record) => {
+                    match message {
+                        ToPos::Offer { revision: 1, .. } => self.books.keep(Some(record)),
+                        ToPos::Closed { .. } => {
+                            self.books.keep(None);
+                            self.books.release_inbox();
+                        }
+                        _ => {}
+                    }
+                    self.pending.pop_front();
+                }
+                Err(error) => {
+                    self.storage(now_ms, error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn storage(&mut self, now_ms: u64, error: PortError) {
+        if self.storage_error.is_none() {
+            log::error!("{error}");
+            self.storage_error = Some(error);
+            self.step(now_ms, Input::Health(Health::StorageFull(true)));
+        }
+    }
+
+    /// Selling goes on when the disk takes what waited and has room again.
+    fn retry(&mut self, now_ms: u64) {
+        let Some(error) = &self.storage_error else { return };
+        let limits = self.books.out().limits();
+        let room = self.books.out().bytes().saturating_add(limits.segment_bytes / 4) < limits.bytes_max;
+        let was_full = error.kind == PortErrorKind::Storage(LogErrorKind::Full);
+        if self.write(now_ms) && (room || !was_full) && self.books.probe_inbox() {
+            self.storage_error = None;
+            log::info!("books: the disk takes records again; selling goes on");
+            self.step(now_ms, Input::Health(Health::StorageFull(false)));
+        }
+    }
+
+    /// The port was opened anew.
+    pub fn reconnected(&mut self, now_ms: u64) {
+        self.books.reconnected(now_ms, &mut |_| {});
+    }
+
+    /// Whether vision should run.
+    pub fn look(&self) -> bool {
+        self.look
+    }
+
+    /// What `status` shows of the core.
+    pub fn view(&self) -> View<'_> {
+        self.core.view()
+    }
+
+    /// The link and the logs.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Why the disk takes nothing, while it does not.
+    pub fn storage_error(&self) -> Option<&PortError> {
+        self.storage_error.as_ref()
+    }
+
+    /// Whether nothing is under way: no session, nothing unwritten or unacknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.core.view().phase == till_link::Phase::Idle && self.pending.is_empty() && self.books.is_quiet()
+    }
+}
+
+/// Volatile messages with the same key replace each other on the way to the wire.
+fn key(message: &ToPos) -> u32 {
+    match message {
+        ToPos::SessionOpened { .. } => 0,
+        ToPos::CartChanged { .. } => 1,
+        ToPos::Member { .. } => 2,
+        ToPos::State { .. } => 3,
+        ToPos::Clock { .. } => 4,
+        // One reason's coming must not hide another's going.
+        ToPos::Attention { reason, .. } => 100 + attention_number(*reason),
+        ToPos::Offer { .. } | ToPos::Withdrawn { .. } | ToPos::Closed { .. } | ToPos::QueryOutcome { .. } => 5,
+    }
+}
+
+fn attention_number(reason: Attention) -> u32 {
+    reason as u32
+}

@@ -1,0 +1,472 @@
+//! The threads: one a camera, one for vision, one for triggers, one for the counter, one for the control
+//! socket. The counter's thread alone touches core, books and port.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use till_link::Rung;
+
+use crate::capture::camera::State;
+use crate::capture::clock::Monotonic;
+use crate::capture::gst::Pace;
+use crate::capture::run::{AtEnd, Settings, Stats};
+use crate::capture::slot::slot;
+use crate::checkout::{Catalogue, Health};
+use crate::config::{CameraSource, Config, TriggerSource};
+use crate::counter::Counter;
+use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
+use crate::runtime::control::Control;
+use crate::runtime::eye::{Eye, EyeStats};
+use crate::runtime::heart::Heart;
+use crate::runtime::status::{self, CameraStatus, LinkStatus, OutboxStatus, SessionStatus, Status, ThreadStatus};
+use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts};
+use crate::trigger::RawEvent;
+use crate::trigger::script::{Player, Script};
+use crate::vision::TrayObservation;
+
+/// Facts on their way to the counter; more than this many wait only when the disk hangs.
+const CHANNEL: usize = 64;
+/// The counter's thread turns at least this often while a session is live.
+const TURN_LIVE: Duration = Duration::from_millis(5);
+/// And this often while none is.
+const TURN_IDLE: Duration = Duration::from_millis(40);
+/// How often the status is gathered.
+const STATUS_EVERY_MS: u64 = 200;
+/// Waits between two attempts to open the port.
+const REOPEN_MS: std::ops::RangeInclusive<u64> = 200..=5_000;
+
+/// What the counter's thread hears.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an observation travels by value so that nothing is allocated for it")]
+pub enum ToCounter {
+    /// The tray after a frame.
+    Tray(TrayObservation),
+    /// Line or scale.
+    Raw(RawEvent),
+    /// Another rung runs the detector.
+    Rung(Rung),
+    /// No engine works.
+    EngineFailed,
+    /// New prices.
+    Catalogue(Catalogue),
+}
+
+/// A running counter.
+pub struct Live {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    hearts: Vec<Arc<Heart>>,
+    status: Arc<Mutex<Status>>,
+    to_counter: Sender<ToCounter>,
+    script_done: Arc<AtomicBool>,
+    camera: Arc<Stats>,
+}
+
+impl Live {
+    /// Starts everything that `config` describes. What can't work at all is an error here; what may yet
+    /// come (camera, POS) is waited for by its thread.
+    pub fn start(config: &Config) -> Result<Self, RuntimeError> {
+        let now_ms = clock::monotonic_ms();
+        let catalogue = parts::catalogue(config)?;
+        let script = match &config.trigger.source {
+            TriggerSource::None => None,
+            TriggerSource::Script(file) => Some(
+                Script::load(file)
+                    .map_err(|error| RuntimeError::new(RuntimeErrorKind::Config, "trigger", error.to_string()))?,
+            ),
+        };
+        let eyesight = parts::eyesight(config)?;
+        parts::warn_of_missing(&catalogue, &eyesight.manifest);
+        // The books are locked here: a second daemon on the same folder ends at this line.
+        let mut counter = parts::counter(config, catalogue, &eyesight.manifest, None, now_ms, None)?;
+        let control = Control::bind(&config.counter.control)?;
+
+        let backend = eyesight.vision.backend();
+        log::info!("engine {} runs on {backend}", eyesight.manifest.name);
+        counter.health(now_ms, Health::Rung(parts::rung(backend)));
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let (to_counter, facts) = bounded(CHANNEL);
+        let look = Arc::new(AtomicBool::new(false));
+        let heart = |name, silence_ms_max| Heart::new(name, silence_ms_max, now_ms);
+        let hearts = [
+            heart("camera-tray", 10_000),
+            heart("vision", 10_000),
+            heart("triggers", 5_000),
+            heart("counter", 10_000),
+            heart("control", 5_000),
+        ];
+        let [camera_heart, eye_heart, trigger_heart, counter_heart, control_heart] = hearts.clone();
+        let camera = Arc::new(Stats::default());
+        let eye_stats = Arc::new(EyeStats::default());
+        let script_done = Arc::new(AtomicBool::new(script.is_none()));
+        let mut status =
+            Status { schema: "till.status/1".into(), version: env!("CARGO_PKG_VERSION").into(), ..Status::default() };
+        status.engine.name = eyesight.manifest.name.clone();
+        status.engine.precision = eyesight.manifest.precision.as_str().to_owned();
+        status.engine.backend = backend.to_owned();
+        status.link.port = config.port.path.display().to_string();
+        let status = Arc::new(Mutex::new(status));
+        let mut live = Self {
+            stop: Arc::clone(&stop),
+            threads: Vec::new(),
+            hearts: hearts.to_vec(),
+            status: Arc::clone(&status),
+            to_counter: to_counter.clone(),
+            script_done: Arc::clone(&script_done),
+            camera: Arc::clone(&camera),
+        };
+
+        let (mut writer, reader) = slot(config.tray.camera.width, config.tray.camera.height);
+        let mut opener = parts::opener("tray", &config.tray.camera, Pace::Live);
+        let repeat = !matches!(config.tray.camera.source, CameraSource::File { repeat: false, .. });
+        let settings = Settings {
+            deadlines: parts::deadlines(&config.tray.camera),
+            at_end: if repeat { AtEnd::Reopen } else { AtEnd::Finish },
+        };
+        live.spawn("camera-tray", {
+            let (stop, stats, stamp) = (Arc::clone(&stop), Arc::clone(&camera), camera_heart.stamp());
+            move || {
+                let ended = crate::capture::run::run(
+                    "tray",
+                    &mut *opener,
+                    &mut writer,
+                    &settings,
+                    &Monotonic,
+                    &stats,
+                    &stamp,
+                    &stop,
+                );
+                if let Err(error) = ended {
+                    log::error!("{error}");
+                }
+                // Footage that was played once is no dead thread.
+                while !stop.load(Ordering::Relaxed) {
+                    camera_heart.beat(clock::monotonic_ms());
+                    std::thread::park_timeout(Duration::from_millis(250));
+                }
+            }
+        })?;
+        let eye = Eye {
+            reader,
+            next_rung: Box::new(eyesight.below()),
+            vision: eyesight.vision,
+            look: Arc::clone(&look),
+            out: to_counter.clone(),
+            stats: Arc::clone(&eye_stats),
+            heart: eye_heart,
+        };
+        let eye_thread = live.spawn("vision", {
+            let stop = Arc::clone(&stop);
+            move || eye.run(&stop)
+        })?;
+        live.spawn("triggers", {
+            let (stop, camera, out, done) = (Arc::clone(&stop), Arc::clone(&camera), to_counter, script_done);
+            move || triggers(script.as_ref(), &camera, &out, &trigger_heart, &done, &stop)
+        })?;
+        let desk = Desk {
+            counter,
+            labels: eyesight.manifest.labels.names.clone(),
+            port: config.port.path.clone(),
+            baud: config.port.baud,
+            facts,
+            look,
+            eye_thread,
+            camera,
+            eye_stats,
+            heart: counter_heart,
+            hearts: live.hearts.clone(),
+            status: Arc::clone(&status),
+            started_ms: now_ms,
+            wire: None,
+            port_error: None,
+            open_at_ms: now_ms,
+            open_wait_ms: *REOPEN_MS.start(),
+            camera_lost: false,
+            catalogue: None,
+        };
+        live.spawn("counter", {
+            let stop = Arc::clone(&stop);
+            move || desk.run(&stop)
+        })?;
+        live.spawn("control", {
+            move || {
+                control.serve(&stop, &control_heart, &|request| match request {
+                    "status" => {
+                        let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        serde_json::to_string(&status).unwrap_or_default()
+                    }
+                    other => {
+                        serde_json::json!({ "error": format!("unknown request {other:?}; known: status") }).to_string()
+                    }
+                });
+            }
+        })?;
+        Ok(live)
+    }
+
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<std::thread::Thread, RuntimeError> {
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(body)
+            .map_err(|error| RuntimeError::new(RuntimeErrorKind::Thread, name, format!("can't be started: {error}")))?;
+        let handle = thread.thread().clone();
+        self.threads.push(thread);
+        Ok(handle)
+    }
+
+    /// The threads whose heart has been silent for too long, or that have died.
+    pub fn silent(&self) -> Vec<&'static str> {
+        crate::runtime::heart::silent(&self.hearts, clock::monotonic_ms())
+    }
+
+    /// The status as last gathered.
+    pub fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// New prices; they count from the next session on.
+    pub fn set_catalogue(&self, catalogue: Catalogue) {
+        let _ = self.to_counter.send(ToCounter::Catalogue(catalogue));
+    }
+
+    /// Whether footage and script are at their end.
+    pub fn is_over(&self) -> bool {
+        self.script_done.load(Ordering::Relaxed) && self.camera.state() == State::Ended
+    }
+
+    /// Stops every thread and waits for it. What is unacknowledged stays on the disk.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Plays the script against the footage's own time. Without a script it only beats.
+fn triggers(
+    script: Option<&Script>,
+    camera: &Stats,
+    out: &Sender<ToCounter>,
+    heart: &Heart,
+    done: &AtomicBool,
+    stop: &AtomicBool,
+) {
+    let mut player = script.map(Player::new);
+    let mut first_frame_ms = None;
+    while !stop.load(Ordering::Relaxed) {
+        let now_ms = clock::monotonic_ms();
+        heart.beat(now_ms);
+        let Some(player) = player.as_mut().filter(|player| !player.is_done()) else {
+            done.store(true, Ordering::Relaxed);
+            std::thread::park_timeout(Duration::from_millis(250));
+            continue;
+        };
+        if first_frame_ms.is_none() && camera.frames.load(Ordering::Relaxed) > 0 {
+            first_frame_ms = Some(now_ms);
+        }
+        let Some(first_frame_ms) = first_frame_ms else {
+            std::thread::park_timeout(Duration::from_millis(5));
+            continue;
+        };
+        let at_ms = now_ms.saturating_sub(first_frame_ms);
+        player.due(at_ms, &mut |event| {
+            if out.try_send(ToCounter::Raw(event)).is_err() {
+                log::warn!("triggers: the counter is behind, an event was dropped");
+            }
+        });
+        let wait_ms = player.next_ms().map_or(5, |next_ms| next_ms.saturating_sub(at_ms).clamp(1, 50));
+        std::thread::park_timeout(Duration::from_millis(wait_ms));
+    }
+}
+
+/// The counter's thread and what it owns.
+struct Desk {
+    counter: Counter,
+    labels: Vec<String>,
+    port: PathBuf,
+    baud: u32,
+    facts: Receiver<ToCounter>,
+    look: Arc<AtomicBool>,
+    eye_thread: std::thread::Thread,
+    camera: Arc<Stats>,
+    eye_stats: Arc<EyeStats>,
+    heart: Arc<Heart>,
+    hearts: Vec<Arc<Heart>>,
+    status: Arc<Mutex<Status>>,
+    started_ms: u64,
+    wire: Option<SerialWire>,
+    port_error: Option<PortError>,
+    open_at_ms: u64,
+    open_wait_ms: u64,
+    camera_lost: bool,
+    catalogue: Option<Catalogue>,
+}
+
+impl Desk {
+    fn run(mut self, stop: &AtomicBool) {
+        let mut status_at_ms = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let wait = if self.counter.is_idle() { TURN_IDLE } else { TURN_LIVE };
+            let first = self.facts.recv_timeout(wait).ok();
+            let now_ms = clock::monotonic_ms();
+            self.heart.beat(now_ms);
+            for fact in
+                first.into_iter().chain(self.facts.try_iter().take(CHANNEL).collect::<heapless::Vec<_, CHANNEL>>())
+            {
+                self.learn(now_ms, fact);
+            }
+            self.watch_camera(now_ms);
+            self.open_port(now_ms);
+            self.turn(now_ms);
+            let look = self.counter.look();
+            if look != self.look.swap(look, Ordering::Relaxed) && look {
+                self.eye_thread.unpark();
+            }
+            if now_ms >= status_at_ms {
+                status_at_ms = now_ms + STATUS_EVERY_MS;
+                self.tell(now_ms);
+            }
+        }
+        self.tell(clock::monotonic_ms());
+    }
+
+    fn learn(&mut self, now_ms: u64, fact: ToCounter) {
+        match fact {
+            ToCounter::Tray(observation) => self.counter.tray(now_ms, &observation),
+            ToCounter::Raw(event) => self.counter.raw(now_ms, event),
+            ToCounter::Rung(rung) => self.counter.health(now_ms, Health::Rung(rung)),
+            ToCounter::EngineFailed => self.counter.health(now_ms, Health::EngineFailed(true)),
+            ToCounter::Catalogue(catalogue) => self.catalogue = Some(catalogue),
+        }
+    }
+
+    fn watch_camera(&mut self, now_ms: u64) {
+        let lost = matches!(self.camera.state(), State::Lost | State::Stalled);
+        if lost != self.camera_lost {
+            self.camera_lost = lost;
+            self.counter.health(now_ms, Health::CameraLost(lost));
+        }
+        if let Some(catalogue) = self.catalogue.take()
+            && !self.counter.set_catalogue(catalogue.clone(), self.labels.iter().map(String::as_str))
+        {
+            self.catalogue = Some(catalogue);
+        }
+    }
+
+    fn open_port(&mut self, now_ms: u64) {
+        if self.wire.is_some() || now_ms < self.open_at_ms {
+            return;
+        }
+        match SerialWire::open(&self.port, self.baud) {
+            Ok(wire) => {
+                log::info!("port {}: open at {} baud", self.port.display(), self.baud);
+                self.wire = Some(wire);
+                self.port_error = None;
+                self.open_wait_ms = *REOPEN_MS.start();
+                self.counter.reconnected(now_ms);
+            }
+            Err(error) => self.port_failed(now_ms, error),
+        }
+    }
+
+    fn port_failed(&mut self, now_ms: u64, error: PortError) {
+        if self.port_error.as_ref() != Some(&error) {
+            log::error!("{error}; sales wait on the disk, trying again");
+        }
+        self.wire = None;
+        self.port_error = Some(error);
+        self.open_at_ms = now_ms + self.open_wait_ms;
+        self.open_wait_ms = (self.open_wait_ms * 2).min(*REOPEN_MS.end());
+    }
+
+    fn turn(&mut self, now_ms: u64) {
+        // Twice at most: what the POS said is answered in the same turn.
+        for _ in 0..2 {
+            let wire = self.wire.as_mut().map(|wire| wire as &mut dyn Wire);
+            match self.counter.turn(now_ms, wire) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if error.kind == PortErrorKind::Lost => {
+                    self.port_failed(now_ms, PortError { place: self.port.display().to_string(), ..error });
+                    break;
+                }
+                Err(error) => {
+                    log::error!("{error}");
+                    break;
+                }
+            }
+        }
+    }
+
+    fn tell(&self, now_ms: u64) {
+        let view = self.counter.view();
+        let books = self.counter.books();
+        let link = books.stats();
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.uptime_s = now_ms.saturating_sub(self.started_ms) / 1_000;
+        status.rss_bytes = status::rss_bytes();
+        status.session = SessionStatus {
+            phase: format!("{:?}", view.phase),
+            sale: view.sale.map(|sale| sale.to_string()),
+            attention: view.attention.map(|reason| format!("{reason:?}")),
+            lines: view.cart.map_or(0, |cart| cart.lines.len()),
+            total_minor: view.cart.map_or(0, |cart| cart.total_minor),
+        };
+        let eye = &self.eye_stats;
+        status.engine.frames = eye.frames.load(Ordering::Relaxed);
+        status.engine.failures = eye.failures.load(Ordering::Relaxed);
+        status.engine.overloads = eye.overloads.load(Ordering::Relaxed);
+        status.engine.latency_ms_p50 = eye.latency.quantile_ms(500);
+        status.engine.latency_ms_p99 = eye.latency.quantile_ms(990);
+        let camera = &self.camera;
+        status.cameras = vec![CameraStatus {
+            role: "tray".into(),
+            state: camera.state().as_str().to_owned(),
+            frames: camera.frames.load(Ordering::Relaxed),
+            overwritten: camera.overwritten.load(Ordering::Relaxed),
+            gaps: camera.gaps.load(Ordering::Relaxed),
+            reopened: camera.reopened.load(Ordering::Relaxed),
+        }];
+        status.link = LinkStatus {
+            port: std::mem::take(&mut status.link.port),
+            up: books.is_up(),
+            error: self.port_error.as_ref().map(ToString::to_string),
+            rtt_ms: link.rtt_ms,
+            ups: link.ups,
+            bytes_in: link.bytes_in,
+            bytes_out: link.bytes_out,
+            retransmits: link.retransmits,
+            duplicates: link.duplicates,
+            bad_frames: link.bad_crc + link.bad_cobs + link.too_long + link.malformed,
+            false_acks: link.false_acks,
+        };
+        status.outbox = OutboxStatus {
+            epoch: books.out().epoch(),
+            last: books.out().last(),
+            unacknowledged: books.unacknowledged(),
+            bytes: books.out().bytes(),
+            bytes_max: books.out().limits().bytes_max,
+            error: self.counter.storage_error().map(ToString::to_string),
+        };
+        status.threads = self
+            .hearts
+            .iter()
+            .map(|heart| ThreadStatus {
+                name: heart.name().into(),
+                silence_ms: heart.silence_ms(now_ms),
+                beats: heart.beats(now_ms),
+            })
+            .collect();
+    }
+}

@@ -1,0 +1,180 @@
+//! From the configuration to the parts that a driver joins: catalogue, engine, vision, books, camera.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use till_link::{Currency, Rung};
+
+use crate::capture::camera::Deadlines;
+use crate::capture::clock::{Clock, Monotonic};
+use crate::capture::gst::{GstOpener, Pace, Source};
+use crate::capture::test::{Step, TestOpener};
+use crate::capture::{Opener, PixelFormat};
+use crate::checkout::Catalogue;
+use crate::config::{Camera, CameraSource, Config};
+use crate::counter::{Counter, Observer, Rules, open_log};
+use crate::engine::{Backend, Choice, EngineErrorKind, Manifest};
+use crate::outbox::{Limits, LogError, LogErrorKind};
+use crate::runtime::{RuntimeError, RuntimeErrorKind, clock};
+use crate::vision::{self, TrayVision};
+
+impl From<crate::engine::EngineError> for RuntimeError {
+    fn from(error: crate::engine::EngineError) -> Self {
+        Self::new(RuntimeErrorKind::Engine, error.place.clone(), error.message)
+    }
+}
+
+impl From<crate::vision::VisionError> for RuntimeError {
+    fn from(error: crate::vision::VisionError) -> Self {
+        Self::new(RuntimeErrorKind::Engine, "vision", error.to_string())
+    }
+}
+
+impl From<LogError> for RuntimeError {
+    fn from(error: LogError) -> Self {
+        let kind =
+            if error.kind == LogErrorKind::Busy { RuntimeErrorKind::SecondDaemon } else { RuntimeErrorKind::Storage };
+        Self::new(kind, "books", error.to_string())
+    }
+}
+
+/// The tray's engine, loaded, and how to load the one below it.
+pub struct Eyesight {
+    /// The engine's description.
+    pub manifest: Manifest,
+    /// Pre-processing, engine, head and fusion.
+    pub vision: TrayVision,
+    choice: Choice,
+}
+
+/// Reads the catalogue that the configuration names.
+pub fn catalogue(config: &Config) -> Result<Catalogue, RuntimeError> {
+    let currency = Currency(config.counter.currency);
+    Catalogue::load(&config.counter.catalogue, currency)
+        .map_err(|error| RuntimeError::new(RuntimeErrorKind::Config, "catalogue", error.to_string()))
+}
+
+/// Loads the tray's engine by the configuration's choice. Where a backend is named but not required, a
+/// missing one is replaced by the best that is there, and the log says so.
+pub fn eyesight(config: &Config) -> Result<Eyesight, RuntimeError> {
+    let engine = &config.tray.engine;
+    let manifest = Manifest::load(&engine.dir)?;
+    let backend: Backend = engine.backend.as_str().parse().unwrap_or_default();
+    let mut choice = Choice { backend, threads: engine.threads, ort_dylib: engine.ort_dylib.clone() };
+    let loaded = match crate::engine::load(&manifest, &choice) {
+        Err(error) if error.kind == EngineErrorKind::Backend && !engine.require => {
+            log::warn!("{error}; taking the best that is there (set tray.engine.require = true to refuse)");
+            choice.backend = Backend::Auto;
+            crate::engine::load(&manifest, &choice)?
+        }
+        other => other?,
+    };
+    let vision = TrayVision::new(&manifest, loaded, vision::Rules::for_manifest(&manifest))?;
+    Ok(Eyesight { manifest, vision, choice })
+}
+
+impl Eyesight {
+    /// Vision on the rung below, once; below rten there is none.
+    pub fn below(&self) -> impl FnMut() -> Option<TrayVision> + Send + 'static {
+        let manifest = self.manifest.clone();
+        let choice = Choice { backend: Backend::Rten, ..self.choice.clone() };
+        let mut left = self.vision.backend() != Backend::Rten.as_str();
+        move || {
+            if !std::mem::take(&mut left) {
+                return None;
+            }
+            let engine = crate::engine::load(&manifest, &choice).map_err(|error| log::error!("{error}")).ok()?;
+            let rules = vision::Rules::for_manifest(&manifest);
+            TrayVision::new(&manifest, engine, rules).map_err(|error| log::error!("{error}")).ok()
+        }
+    }
+}
+
+/// The rung that a backend's name stands for.
+pub fn rung(backend: &str) -> Rung {
+    match backend {
+        "tensorrt" => Rung::TensorRt,
+        "onnxruntime" => Rung::OnnxRuntime,
+        _ => Rung::Rten,
+    }
+}
+
+/// Catalogue labels that the assortment lacks are worth a word, not a refusal.
+pub fn warn_of_missing(catalogue: &Catalogue, manifest: &Manifest) {
+    let products = manifest.labels.names.iter().take(manifest.labels.products());
+    let missing: Vec<&str> = products
+        .map(String::as_str)
+        .filter(|label| catalogue.products().iter().all(|product| product.sku.as_str() != *label))
+        .collect();
+    if !missing.is_empty() {
+        log::warn!("catalogue: has no price for {}; they are treated as unknown items", missing.join(", "));
+    }
+}
+
+/// Opens the books below `state_dir` and joins the counter. `fixed` gives epoch and boot number where a
+/// run must repeat byte for byte; else they are drawn from the clocks.
+pub fn counter(
+    config: &Config,
+    catalogue: Catalogue,
+    manifest: &Manifest,
+    fixed: Option<u32>,
+    now_ms: u64,
+    observer: Option<Observer>,
+) -> Result<Counter, RuntimeError> {
+    let state: &Path = &config.counter.state_dir;
+    let limits = Limits { bytes_max: config.outbox.bytes_max, segment_bytes: config.outbox.segment_bytes };
+    let drawn = fixed.unwrap_or_else(draw);
+    let out = open_log(&state.join("outbox"), limits, drawn)?;
+    let inbox = open_log(&state.join("inbox"), limits, drawn)?;
+    for log in [&out, &inbox] {
+        if log.torn_bytes() > 0 {
+            log::warn!(
+                "books: {} bytes of an interrupted write were cut off; nothing acknowledged was lost",
+                log.torn_bytes()
+            );
+        }
+    }
+    let labels = manifest.labels.names.iter().map(String::as_str);
+    let rules = Rules::of(config);
+    Ok(Counter::new(rules, catalogue, labels, config.counter.id, drawn, out, inbox, now_ms, observer))
+}
+
+/// A number that differs from start to start and is not 0: the monotonic clock tells two starts of one
+/// boot apart, the wall clock and the process number two boots.
+pub fn draw() -> u32 {
+    let parts = [clock::monotonic_ns(), clock::wall_s().unwrap_or(0), u64::from(std::process::id())];
+    let mut digest = till_link::frame::CRC.digest();
+    for part in parts {
+        digest.update(&part.to_le_bytes());
+    }
+    digest.finalize().max(1)
+}
+
+/// What opens a camera of the configuration.
+pub fn opener(role: &str, camera: &Camera, pace: Pace) -> Box<dyn Opener> {
+    let source = match &camera.source {
+        CameraSource::Pipeline(text) => Source::Pipeline(text.clone()),
+        CameraSource::File { path, .. } => Source::File(path.clone()),
+        CameraSource::Rtsp(url) => Source::Rtsp(url.clone()),
+        CameraSource::Csi(sensor) => {
+            Source::Csi { sensor: *sensor, width: camera.width, height: camera.height, fps: camera.fps }
+        }
+        CameraSource::Test => {
+            let clock: Arc<dyn Clock> = Arc::new(Monotonic);
+            let (width, height, interval_ms) = (camera.width, camera.height, 1_000 / u64::from(camera.fps.max(1)));
+            let script = vec![Step::Frames(u64::MAX)];
+            return Box::new(TestOpener::new(role, width, height, PixelFormat::Yuyv, interval_ms, script, clock));
+        }
+    };
+    Box::new(GstOpener::new(role, source, pace))
+}
+
+/// A camera's deadlines.
+pub fn deadlines(camera: &Camera) -> Deadlines {
+    Deadlines {
+        first_frame_ms_max: camera.first_frame_ms_max,
+        stall_ms_max: camera.stall_ms_max,
+        reopen_ms_min: camera.reopen_ms_min,
+        reopen_ms_max: camera.reopen_ms_max,
+    }
+}

@@ -1,0 +1,144 @@
+//! What `till status` tells, gathered from the atomics of the threads and the counter's last word.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole answer; one JSON object.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// `till.status/1`.
+    pub schema: String,
+    /// Of the program.
+    pub version: String,
+    /// Since the daemon started, seconds.
+    pub uptime_s: u64,
+    /// Resident memory of the process, bytes.
+    pub rss_bytes: u64,
+    /// Where the session stands.
+    pub session: SessionStatus,
+    /// What runs the detector.
+    pub engine: EngineStatus,
+    /// The cameras.
+    pub cameras: Vec<CameraStatus>,
+    /// The link to the POS.
+    pub link: LinkStatus,
+    /// The books.
+    pub outbox: OutboxStatus,
+    /// Each thread and how long it has been silent.
+    pub threads: Vec<ThreadStatus>,
+}
+
+/// Where the session stands.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// A state of the session table.
+    pub phase: String,
+    /// The sale's id, unless idle.
+    pub sale: Option<String>,
+    /// What is in the way.
+    pub attention: Option<String>,
+    /// Lines in the cart.
+    pub lines: usize,
+    /// Their sum, minor units.
+    pub total_minor: i64,
+}
+
+/// What runs the detector.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Of the engine.
+    pub name: String,
+    /// `onnxruntime`, `rten`, `tensorrt`, or `none` in staff mode.
+    pub backend: String,
+    /// As the manifest states.
+    pub precision: String,
+    /// Frames that went through it.
+    pub frames: u64,
+    /// Failed inferences.
+    pub failures: u64,
+    /// Observations that a full channel refused.
+    pub overloads: u64,
+    /// Capture to observation, median, milliseconds.
+    pub latency_ms_p50: Option<f64>,
+    /// Capture to observation, 99th percentile, milliseconds.
+    pub latency_ms_p99: Option<f64>,
+}
+
+/// A camera.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CameraStatus {
+    /// `tray` or `face`.
+    pub role: String,
+    /// opening, streaming, stalled, lost or ended.
+    pub state: String,
+    /// Frames that arrived.
+    pub frames: u64,
+    /// Frames that a newer one replaced before vision took them: usual while it sleeps.
+    pub overwritten: u64,
+    /// Frames that camera or driver lost.
+    pub gaps: u64,
+    /// Openings after the first.
+    pub reopened: u64,
+}
+
+/// The link to the POS.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// The device.
+    pub port: String,
+    /// Whether the ends talk.
+    pub up: bool,
+    /// Why the port can't be opened.
+    pub error: Option<String>,
+    /// Round trip with the POS's disk in it, milliseconds.
+    pub rtt_ms: u32,
+    /// How often it came up.
+    pub ups: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Durable messages sent again.
+    pub retransmits: u64,
+    /// Durable messages that came again.
+    pub duplicates: u64,
+    /// Damaged frames, of any kind.
+    pub bad_frames: u64,
+    /// Acknowledgements of what was never sent.
+    pub false_acks: u64,
+}
+
+/// The books.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OutboxStatus {
+    /// Chosen when the outbox was begun.
+    pub epoch: u32,
+    /// Number of the last record.
+    pub last: u32,
+    /// Durable messages that the POS has not stored.
+    pub unacknowledged: u32,
+    /// On the disk.
+    pub bytes: u64,
+    /// The bound.
+    pub bytes_max: u64,
+    /// Why the disk takes nothing.
+    pub error: Option<String>,
+}
+
+/// A thread.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ThreadStatus {
+    /// Its name.
+    pub name: String,
+    /// Milliseconds since its last heartbeat.
+    pub silence_ms: u64,
+    /// Whether that is allowed.
+    pub beats: bool,
+}
+
+/// Resident memory of this process, bytes; 0 where `/proc` does not tell.
+pub fn rss_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()));
+    pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
+}
