@@ -1,1 +1,196 @@
-//! See the map in lib.rs.
+//! The reference POS: what a vendor's till does at the other end of the link, as plain as it can be. It
+//! stores before it acknowledges, books each sale once by its id, puts its own payment on disk before it
+//! says so, and answers what became of a sale from its books. Read next: `ledger`, then `receipt`.
+
+mod ledger;
+mod receipt;
+mod script;
+
+pub use ledger::{Ledger, Offer, Refund};
+pub use receipt::Receipt;
+pub use script::{Keys, Press, ScriptError};
+
+use std::path::Path;
+
+use till_link::{Cart, Outcome, Role, SaleId, Tender, ToPos, ToTill};
+
+use crate::counter::open_log;
+use crate::outbox::{Limits, Log, LogError};
+use crate::port::{Books, Incoming, Journalled, PortError, Wire};
+
+/// The POS keeps its books: a day of sales is far below this.
+const LIMITS: Limits = Limits { bytes_max: 1 << 30, segment_bytes: 4 << 20 };
+
+/// What a screen shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PosEvent {
+    /// The cart on the tray, not yet an offer.
+    Cart(Cart),
+    /// This can be paid.
+    Offer(Offer),
+    /// It can no longer.
+    Withdrawn(SaleId),
+    /// A sale was booked.
+    Receipt(Receipt),
+    /// A sale ended without a receipt; `refund` when money had been taken.
+    Ended {
+        /// Which.
+        sale: SaleId,
+        /// How.
+        outcome: Outcome,
+        /// The money to be given back.
+        refund: Option<Refund>,
+    },
+    /// Something else that the counter said.
+    Said(ToPos),
+    /// The link came up.
+    Up,
+    /// The link went down.
+    Down,
+}
+
+/// The reference POS. One thread turns it.
+pub struct Pos {
+    books: Books,
+    ledger: Ledger,
+    keys: Keys,
+    offers: u32,
+    /// A press that the script wants at a time, for an offer.
+    due: Option<(u64, SaleId, Press)>,
+}
+
+impl Pos {
+    /// Opens the POS's books in `folder` on the real disk.
+    ///
+    /// # Errors
+    /// When the books can't be opened.
+    pub fn open(folder: &Path, counter: u32, boot: u32, epoch: u32, keys: Keys, now_ms: u64) -> Result<Self, LogError> {
+        let out = open_log(&folder.join("out"), LIMITS, epoch)?;
+        let inbox = open_log(&folder.join("in"), LIMITS, epoch)?;
+        Ok(Self::new(out, inbox, counter, boot, keys, now_ms))
+    }
+
+    /// A POS over two logs. What it knows is what they say.
+    pub fn new(out: Log, inbox: Log, counter: u32, boot: u32, keys: Keys, now_ms: u64) -> Self {
+        let mut ledger = Ledger::default();
+        for (_, record) in inbox.records() {
+            if let Some(message) = Journalled::read(record).and_then(|entry| till_link::message::decode(entry.message)) {
+                let _ = ledger.heard(message);
+            }
+        }
+        for (_, record) in out.records() {
+            if let Some(message) = till_link::message::decode(record) {
+                ledger.said(&message);
+            }
+        }
+        let mut books = Books::new(Role::Pos, counter, boot, out, inbox, now_ms);
+        // The logs are the ledger: nothing of them is thrown away.
+        books.keep(Some(1));
+        let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(1).0));
+        Self { books, ledger, keys, offers: 0, due }
+    }
+
+    /// Reads and writes the wire, books what came, presses what the script wants. Returns whether anything
+    /// moved.
+    ///
+    /// # Errors
+    /// When the wire is gone or the disk takes nothing.
+    pub fn turn(&mut self, now_ms: u64, wire: &mut dyn Wire, sink: &mut dyn FnMut(PosEvent)) -> Result<bool, PortError> {
+        let mut heard = Vec::new();
+        let mut moved = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
+            Incoming::Durable(bytes) => match till_link::message::decode(bytes) {
+                Some(message) => heard.push(message),
+                None => log::warn!("pos: a message of {} bytes is not understood", bytes.len()),
+            },
+            Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
+                Some(ToPos::CartChanged { cart, .. }) => sink(PosEvent::Cart(cart)),
+                Some(message) => sink(PosEvent::Said(message)),
+                None => log::warn!("pos: a message of {} bytes is not understood", bytes.len()),
+            },
+            Incoming::Up { .. } => sink(PosEvent::Up),
+            Incoming::Down => sink(PosEvent::Down),
+            Incoming::Refused(reason) => log::error!("pos: the ends do not talk: {reason:?}"),
+            Incoming::Acknowledged(_) => {}
+        })?;
+        if let Some(error) = self.books.take_storage_error() {
+            return Err(error.into());
+        }
+        for message in heard {
+            moved = true;
+            self.hear(now_ms, message, sink);
+        }
+        // Also after a restart between question and answer. Without an outcome the sale is never paid from
+        // now on: the answer is final.
+        while let Some((sale, outcome)) = self.ledger.unanswered() {
+            self.say(&ToTill::OutcomeIs { sale, outcome })?;
+            moved = true;
+        }
+        if let Some((at_ms, sale, press)) = self.due
+            && now_ms >= at_ms
+        {
+            self.due = None;
+            moved |= self.press(sale, press)?;
+        }
+        Ok(moved)
+    }
+
+    fn hear(&mut self, now_ms: u64, message: ToPos, sink: &mut dyn FnMut(PosEvent)) {
+        if let Some(event) = self.ledger.heard(message) {
+            if let PosEvent::Offer(offer) = &event {
+                self.offers += 1;
+                let (press, delay_ms) = self.keys.for_offer(self.offers);
+                self.due = Some((now_ms.saturating_add(delay_ms), offer.sale, press));
+            }
+            sink(event);
+        }
+    }
+
+    /// A key for the offer of `sale`; `false` when there is nothing it could do.
+    fn press(&mut self, sale: SaleId, press: Press) -> Result<bool, PortError> {
+        let Some(offer) = self.ledger.open_offer().filter(|offer| offer.sale == sale) else { return Ok(false) };
+        let message = match press {
+            Press::Pay => ToTill::Paid {
+                sale: offer.sale,
+                revision: offer.revision,
+                tender: Tender::Card,
+                amount_minor: offer.cart.total_minor,
+            },
+            Press::Cancel => ToTill::Cancel { sale: offer.sale },
+            Press::Wait => return Ok(false),
+        };
+        self.say(&message)?;
+        Ok(true)
+    }
+
+    fn say(&mut self, message: &ToTill) -> Result<(), PortError> {
+        self.books.submit(message)?;
+        self.ledger.said(message);
+        Ok(())
+    }
+
+    /// The shopper's or cashier's key for the offer that stands; `false` when there is none.
+    ///
+    /// # Errors
+    /// When the disk takes nothing: then nothing was paid.
+    pub fn key(&mut self, press: Press) -> Result<bool, PortError> {
+        match self.ledger.open_offer().map(|offer| offer.sale) {
+            Some(sale) => self.press(sale, press),
+            None => Ok(false),
+        }
+    }
+
+    /// The port was opened anew.
+    pub fn reconnected(&mut self, now_ms: u64) {
+        self.books.reconnected(now_ms, &mut |_| {});
+    }
+
+    /// What was booked and what is open.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The link and the logs.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+}

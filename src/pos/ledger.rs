@@ -1,0 +1,206 @@
+//! What the POS knows, as its two logs say it. Pure: heard and said messages in, bookings out.
+
+use std::collections::BTreeMap;
+
+use till_link::{Cart, Outcome, SaleId, ToPos, ToTill};
+
+use crate::pos::{PosEvent, Receipt};
+
+/// What can be paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The sale.
+    pub sale: SaleId,
+    /// Which of its offers.
+    pub revision: u16,
+    /// What is sold.
+    pub cart: Cart,
+}
+
+/// Money that must be given back: it was taken for a sale that the counter closed otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// The sale.
+    pub sale: SaleId,
+    /// Minor units.
+    pub amount_minor: i64,
+}
+
+/// The POS's books.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    offer: Option<Offer>,
+    /// What was taken, by sale.
+    taken: BTreeMap<SaleId, i64>,
+    /// Sales that the POS promised never to take money for.
+    barred: Vec<SaleId>,
+    /// Sales that the counter asked about and that were not answered yet.
+    asked: Vec<SaleId>,
+    booked: BTreeMap<SaleId, Receipt>,
+    order: Vec<SaleId>,
+    refunds: Vec<Refund>,
+}
+
+impl Ledger {
+    /// The counter said a durable message. The same message again changes nothing.
+    pub fn heard(&mut self, message: ToPos) -> Option<PosEvent> {
+        match message {
+            ToPos::Offer { sale, revision, cart } => {
+                if self.booked.contains_key(&sale) {
+                    return None;
+                }
+                let offer = Offer { sale, revision, cart };
+                self.offer = Some(offer.clone());
+                Some(PosEvent::Offer(offer))
+            }
+            ToPos::Withdrawn { sale, .. } => {
+                self.close_offer(sale);
+                Some(PosEvent::Withdrawn(sale))
+            }
+            ToPos::Closed { sale, outcome: Outcome::Paid, cart, .. } => {
+                self.close_offer(sale);
+                if self.booked.contains_key(&sale) {
+                    return None;
+                }
+                let receipt = Receipt { sale, cart };
+                self.booked.insert(sale, receipt.clone());
+                self.order.push(sale);
+                Some(PosEvent::Receipt(receipt))
+            }
+            ToPos::Closed { sale, outcome, .. } => {
+                self.close_offer(sale);
+                let refund = self.taken.get(&sale).map(|&amount_minor| Refund { sale, amount_minor });
+                self.refunds.extend(refund.filter(|refund| !self.refunds.contains(refund)));
+                Some(PosEvent::Ended { sale, outcome, refund })
+            }
+            ToPos::QueryOutcome { sale, revision } => {
+                self.asked.push(sale);
+                Some(PosEvent::Said(ToPos::QueryOutcome { sale, revision }))
+            }
+            other => Some(PosEvent::Said(other)),
+        }
+    }
+
+    /// A sale that the counter asks about and what became of it.
+    pub fn unanswered(&self) -> Option<(SaleId, Option<Outcome>)> {
+        self.asked.first().map(|&sale| (sale, self.outcome(sale)))
+    }
+
+    /// The POS put its own message into its log.
+    pub fn said(&mut self, message: &ToTill) {
+        match message {
+            ToTill::Paid { sale, amount_minor, .. } => {
+                self.taken.insert(*sale, *amount_minor);
+            }
+            ToTill::OutcomeIs { sale, outcome } => {
+                self.asked.retain(|asked| asked != sale);
+                if outcome.is_none() {
+                    self.barred.push(*sale);
+                }
+            }
+            ToTill::Cancel { sale } => self.barred.push(*sale),
+            _ => {}
+        }
+    }
+
+    fn close_offer(&mut self, sale: SaleId) {
+        self.asked.retain(|asked| *asked != sale);
+        if self.offer.as_ref().is_some_and(|offer| offer.sale == sale) {
+            self.offer = None;
+        }
+    }
+
+    /// The offer that can be paid now: not paid, not cancelled, not promised away.
+    pub fn open_offer(&self) -> Option<&Offer> {
+        self.offer.as_ref().filter(|offer| !self.taken.contains_key(&offer.sale) && !self.barred.contains(&offer.sale))
+    }
+
+    /// What became of `sale`: paid if its money was taken, else nothing, for ever.
+    pub fn outcome(&self, sale: SaleId) -> Option<Outcome> {
+        self.taken.contains_key(&sale).then_some(Outcome::Paid)
+    }
+
+    /// What was booked, in order.
+    pub fn receipts(&self) -> impl Iterator<Item = &Receipt> {
+        self.order.iter().filter_map(|sale| self.booked.get(sale))
+    }
+
+    /// Money to be given back.
+    pub fn refunds(&self) -> &[Refund] {
+        &self.refunds
+    }
+
+    /// Sales for which money was taken and whose end is not known yet.
+    pub fn unsettled(&self) -> impl Iterator<Item = SaleId> {
+        let ended = |sale: &SaleId| self.booked.contains_key(sale) || self.refunds.iter().any(|refund| refund.sale == *sale);
+        self.taken.keys().copied().filter(move |sale| !ended(sale))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use till_link::{Currency, Tender};
+
+    use super::*;
+
+    const SALE: SaleId = SaleId { counter: 1, epoch: 7, session: 3 };
+
+    fn cart() -> Cart {
+        Cart { lines: heapless::Vec::new(), total_minor: 900, currency: Currency(*b"KRW"), catalogue_version: 1, mass_g: 0 }
+    }
+
+    fn offer() -> ToPos {
+        ToPos::Offer { sale: SALE, revision: 1, cart: cart() }
+    }
+
+    fn closed(outcome: Outcome) -> ToPos {
+        ToPos::Closed { sale: SALE, revision: 1, outcome, cart: cart() }
+    }
+
+    fn paid() -> ToTill {
+        ToTill::Paid { sale: SALE, revision: 1, tender: Tender::Card, amount_minor: 900 }
+    }
+
+    #[test]
+    fn a_sale_is_booked_once_however_often_it_is_told() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.said(&paid());
+        assert_eq!(ledger.unsettled().collect::<Vec<_>>(), [SALE]);
+        assert!(matches!(ledger.heard(closed(Outcome::Paid)), Some(PosEvent::Receipt(_))));
+        assert_eq!(ledger.heard(closed(Outcome::Paid)), None);
+        assert_eq!(ledger.heard(offer()), None, "an offer after the receipt is no offer");
+        assert_eq!((ledger.receipts().count(), ledger.unsettled().count()), (1, 0));
+    }
+
+    #[test]
+    fn money_for_a_sale_that_ended_otherwise_is_given_back() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.said(&paid());
+        for _ in 0..2 {
+            ledger.heard(closed(Outcome::Abandoned));
+        }
+        assert_eq!((ledger.receipts().count(), ledger.refunds()), (0, &[Refund { sale: SALE, amount_minor: 900 }][..]));
+    }
+
+    #[test]
+    fn what_was_answered_as_unpaid_can_never_be_paid() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        assert!(ledger.open_offer().is_some());
+        assert_eq!(ledger.outcome(SALE), None);
+        ledger.said(&ToTill::OutcomeIs { sale: SALE, outcome: None });
+        assert_eq!(ledger.open_offer(), None);
+    }
+
+    #[test]
+    fn a_withdrawn_offer_can_not_be_paid_but_the_next_one_can() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.heard(ToPos::Withdrawn { sale: SALE, revision: 1 });
+        assert_eq!(ledger.open_offer(), None);
+        ledger.heard(ToPos::Offer { sale: SALE, revision: 2, cart: cart() });
+        assert_eq!(ledger.open_offer().map(|offer| offer.revision), Some(2));
+    }
+}
