@@ -109,9 +109,9 @@ setup_lints() {
 setup_onnxruntime() {
   [ -z "${ORT_DYLIB_PATH:-}" ] || return 0
   local dir="${CARGO_TARGET_DIR:-target}/onnxruntime" library
-  library=$(find "$dir" -name 'libonnxruntime.so*' 2>/dev/null | head -n1)
+  mkdir -p "$dir"
+  library=$(find "$dir" -name 'libonnxruntime.so*' | head -n1)
   if [ -z "$library" ]; then
-    mkdir -p "$dir"
     if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: -d "$dir" 'onnxruntime>=1.17' &&
       python3 -m zipfile -e "$dir"/onnxruntime-*.whl "$dir"; then
       rm -f "$dir"/onnxruntime-*.whl

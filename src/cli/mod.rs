@@ -6,6 +6,9 @@ use std::io::Write;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod bench;
+pub mod catalogue;
+pub mod completions;
+pub mod config;
 pub mod engine;
 pub mod eval_tray;
 pub mod exit;

@@ -336,3 +336,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_demo_stores_configuration_is_right_and_its_files_are_there() {
+    let config = Config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/till.toml")).unwrap();
+    let CameraSource::File { path, repeat: true } = config.tray.camera.source else { panic!("no footage") };
+    let TriggerSource::Script(script) = config.trigger.source else { panic!("no script") };
+    for file in [path, script, config.counter.catalogue] {
+        assert!(file.is_file(), "{} is missing", file.display());
+    }
+}

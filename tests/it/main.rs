@@ -1,0 +1,3 @@
+//! Tests of the whole: each module drives till from outside.
+
+mod help;
