@@ -8,6 +8,7 @@ import argparse
 import json
 import pathlib
 import shutil
+from dataclasses import replace
 
 import cv2
 
@@ -60,13 +61,18 @@ def main():
     p.add_argument("--out", type=pathlib.Path, required=True)
     p.add_argument("--real", action="store_true", help="the photographs instead of compositions")
     p.add_argument("--wide", action="store_true", help="training's variety, with unknown goods and hands")
+    p.add_argument("--scale", type=float, nargs=2, help="limits of a pack's size against its cutout")
+    p.add_argument("--unknown", type=float, help="share of pictures with goods that are not sold")
+    p.add_argument("--hands", type=float, help="share of pictures with hands")
     p.add_argument("--per-level", type=int, default=200)
     p.add_argument("--seed", type=int, default=7)
     a = p.parse_args()
     (a.out / "images").mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     store = assortment.load("", a.data, a.split)
-    doc = photographs(a.data, a.split, store.labels, a.out) if a.real else trays(store, a.out, a.per_level, a.seed, Style() if a.wide else GENTLE)
+    style = Style() if a.wide else GENTLE
+    style = replace(style, **{k: v for k, v in (("scale", a.scale and tuple(a.scale)), ("unknown", a.unknown), ("hand", a.hands)) if v is not None})
+    doc = photographs(a.data, a.split, store.labels, a.out) if a.real else trays(store, a.out, a.per_level, a.seed, style)
     (a.out / "annotations.json").write_text(json.dumps(doc))
     print(a.out, len(doc["images"]), "pictures", len(doc["annotations"]), "boxes")
 

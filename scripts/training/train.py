@@ -24,7 +24,7 @@ from model import Detector, cells, flatten
 from pictures import GENTLE, LEVELS, Composer, Style
 
 # share of the budget, network input (h, w), picture inside it (w, h), batch
-STAGES = ((0.45, (160, 224), (208, 156), 16), (0.30, (224, 288), (288, 216), 12), (0.25, (320, 416), (416, 312), 8))
+STAGES = ((0.45, (160, 224), (208, 156), 16), (0.30, (224, 288), (288, 216), 8), (0.25, (320, 416), (416, 312), 6))
 FRESH = 0.4  # share of pictures that are new scenes; the others are scenes of a moment ago under another camera
 
 
@@ -177,7 +177,7 @@ def main():
         optimiser.step()
         steps += 1
         seen += batch
-        d = 0.998 * (1 - math.exp(-steps / 300))
+        d = 0.995 * (1 - math.exp(-steps / 150))
         with torch.no_grad():
             for e, q in zip(ema.state_dict().values(), net.state_dict().values()):
                 e.copy_(e * d + q * (1 - d) if e.dtype.is_floating_point else q)
