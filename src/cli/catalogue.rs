@@ -77,13 +77,18 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, CliError> {
     let config = Config::load(&common.config).map_err(|e| CliError::new(Exit::Config, e.to_string()))?;
     let home = &config.counter.catalogue;
     let file = file.unwrap_or(home);
-    let bytes = read(file).map_err(|e| CliError::new(Exit::Failed, format!("{}: can't be read: {e}", file.display())))?;
+    let bytes =
+        read(file).map_err(|e| CliError::new(Exit::Failed, format!("{}: can't be read: {e}", file.display())))?;
     let catalogue = match Catalogue::parse(&bytes, Currency(config.counter.currency)) {
         Ok(catalogue) => catalogue,
         Err((line, message)) => {
             if common.json {
                 let error = json!({ "line": line, "text": message });
-                writeln!(out, "{}", json!({ "schema": "till.catalogue/1", "ok": false, "file": file, "error": error }))?;
+                writeln!(
+                    out,
+                    "{}",
+                    json!({ "schema": "till.catalogue/1", "ok": false, "file": file, "error": error })
+                )?;
             }
             let error = CatalogueError { file: file.clone(), line, message };
             return Err(CliError::new(Exit::Findings, error.to_string()));

@@ -9,10 +9,13 @@ pub mod bench;
 pub mod catalogue;
 pub mod completions;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod eval_tray;
 pub mod exit;
 pub mod picture;
+pub mod pos;
+pub mod replay;
 pub mod report_tray;
 pub mod run;
 pub mod status;
@@ -31,10 +34,16 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Play the demo store through the whole counter and print each receipt
+    Demo(demo::DemoArgs),
     /// Run the counter: the daemon
     Run(run::RunArgs),
     /// Ask the running daemon how it is
     Status(status::StatusArgs),
+    /// Run the reference POS at the other end of the serial line
+    Pos(pos::PosArgs),
+    /// Play recorded sessions in lock-step; the same input gives the same bytes
+    Replay(replay::ReplayArgs),
     /// Measure a detector in carts and in mAP
     Eval {
         /// What to measure
@@ -45,6 +54,12 @@ pub enum Command {
     Engine(engine::EngineArgs),
     /// Time the counter's own work beside the raw engine's
     Bench(bench::BenchArgs),
+    /// Check the configuration
+    Config(config::Args),
+    /// Check and import the catalogue
+    Catalogue(catalogue::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
 }
 
 /// What can be measured.
@@ -65,7 +80,13 @@ pub fn command() -> clap::Command {
 /// The command's own, with the exit code in it.
 pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
     match cli.command {
+        Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(&args),
+        Command::Pos(args) => pos::run(&args, out),
+        Command::Replay(args) => replay::run(&args, out),
+        Command::Config(args) => config::run(&args, out),
+        Command::Catalogue(args) => catalogue::run(&args, out),
+        Command::Completions(args) => completions::run(&args, command(), out),
         Command::Status(args) => status::run(&args, out),
         Command::Eval { what: Eval::Tray(args) } => eval_tray::run(&args, out),
         Command::Engine(args) => engine::run(&args, out),

@@ -132,7 +132,8 @@ impl Ledger {
 
     /// Sales for which money was taken and whose end is not known yet.
     pub fn unsettled(&self) -> impl Iterator<Item = SaleId> {
-        let ended = |sale: &SaleId| self.booked.contains_key(sale) || self.refunds.iter().any(|refund| refund.sale == *sale);
+        let ended =
+            |sale: &SaleId| self.booked.contains_key(sale) || self.refunds.iter().any(|refund| refund.sale == *sale);
         self.taken.keys().copied().filter(move |sale| !ended(sale))
     }
 }
@@ -146,7 +147,13 @@ mod tests {
     const SALE: SaleId = SaleId { counter: 1, epoch: 7, session: 3 };
 
     fn cart() -> Cart {
-        Cart { lines: heapless::Vec::new(), total_minor: 900, currency: Currency(*b"KRW"), catalogue_version: 1, mass_g: 0 }
+        Cart {
+            lines: heapless::Vec::new(),
+            total_minor: 900,
+            currency: Currency(*b"KRW"),
+            catalogue_version: 1,
+            mass_g: 0,
+        }
     }
 
     fn offer() -> ToPos {

@@ -74,7 +74,8 @@ impl Pos {
     pub fn new(out: Log, inbox: Log, counter: u32, boot: u32, keys: Keys, now_ms: u64) -> Self {
         let mut ledger = Ledger::default();
         for (_, record) in inbox.records() {
-            if let Some(message) = Journalled::read(record).and_then(|entry| till_link::message::decode(entry.message)) {
+            if let Some(message) = Journalled::read(record).and_then(|entry| till_link::message::decode(entry.message))
+            {
                 let _ = ledger.heard(message);
             }
         }
@@ -95,7 +96,12 @@ impl Pos {
     ///
     /// # Errors
     /// When the wire is gone or the disk takes nothing.
-    pub fn turn(&mut self, now_ms: u64, wire: &mut dyn Wire, sink: &mut dyn FnMut(PosEvent)) -> Result<bool, PortError> {
+    pub fn turn(
+        &mut self,
+        now_ms: u64,
+        wire: &mut dyn Wire,
+        sink: &mut dyn FnMut(PosEvent),
+    ) -> Result<bool, PortError> {
         let mut heard = Vec::new();
         let mut moved = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
             Incoming::Durable(bytes) => match till_link::message::decode(bytes) {

@@ -47,7 +47,12 @@ pub fn amount(minor: i64, currency: Currency) -> String {
 pub fn width(text: &str) -> usize {
     text.chars()
         .map(|c| match u32::from(c) {
-            0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60 => 2,
+            0x1100..=0x115f
+            | 0x2e80..=0xa4cf
+            | 0xac00..=0xd7a3
+            | 0xf900..=0xfaff
+            | 0xfe30..=0xfe6f
+            | 0xff00..=0xff60 => 2,
             _ => 1,
         })
         .sum()
@@ -73,7 +78,8 @@ impl fmt::Display for Receipt {
         writeln!(f, "{}", "-".repeat(COLUMNS))?;
         for line in &self.cart.lines {
             let sum = line.unit_minor.saturating_mul(i64::from(line.quantity));
-            let price = format!("{:>2} x {:>7} {:>8}", line.quantity, amount(line.unit_minor, currency), amount(sum, currency));
+            let price =
+                format!("{:>2} x {:>7} {:>8}", line.quantity, amount(line.unit_minor, currency), amount(sum, currency));
             let room = COLUMNS - width(&price) - 1;
             if width(&line.name) <= room {
                 writeln!(f, "{} {price}", fit(&line.name, room))?;

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_named_offer_has_its_own_key() {
-        let keys: Keys = toml::from_str("default = \"pay\"\n[[offer]]\nnumber = 2\npress = \"cancel\"\ndelay_ms = 50\n").unwrap();
+        let keys: Keys =
+            toml::from_str("default = \"pay\"\n[[offer]]\nnumber = 2\npress = \"cancel\"\ndelay_ms = 50\n").unwrap();
         assert_eq!([1, 2, 3].map(|n| keys.for_offer(n)), [(Press::Pay, 0), (Press::Cancel, 50), (Press::Pay, 0)]);
         assert!(toml::from_str::<Keys>("defalt = \"pay\"").is_err());
         assert_eq!(Keys::default().for_offer(1), (Press::Wait, 0));

@@ -30,6 +30,9 @@ pub fn scripts(folder: &Path) -> Result<Vec<Script>, RuntimeError> {
     }
     files
         .iter()
-        .map(|file| Script::load(file).map_err(|error| RuntimeError::new(RuntimeErrorKind::Footage, "session", error.to_string())))
+        .map(|file| {
+            Script::load(file)
+                .map_err(|error| RuntimeError::new(RuntimeErrorKind::Footage, "session", error.to_string()))
+        })
         .collect()
 }

@@ -96,7 +96,8 @@ impl Player {
                 }
             }
         };
-        let mut counter = parts::counter(&config, catalogue, &eyesight.manifest, Some(FIXED), 0, Some(Box::new(observer)))?;
+        let mut counter =
+            parts::counter(&config, catalogue, &eyesight.manifest, Some(FIXED), 0, Some(Box::new(observer)))?;
         counter.health(0, Health::Rung(parts::rung(eyesight.vision.backend())));
         let tty = |error: std::io::Error| RuntimeError::new(RuntimeErrorKind::Device, "pty", error.to_string());
         let pos_wire = Pty::open().map_err(tty)?;
@@ -128,7 +129,9 @@ impl Player {
     /// # Errors
     /// When the footage can't be decoded or the books or the tty fail.
     pub fn play(&mut self, script: &script::Script) -> Result<Played, RuntimeError> {
-        let footage = |message: String| RuntimeError::new(RuntimeErrorKind::Footage, script.footage.display().to_string(), message);
+        let footage = |message: String| {
+            RuntimeError::new(RuntimeErrorKind::Footage, script.footage.display().to_string(), message)
+        };
         let mut stream = GstOpener::new("tray", Source::File(script.footage.clone()), Pace::LockStep)
             .open()
             .map_err(|error| footage(error.to_string()))?;
@@ -197,7 +200,8 @@ impl Player {
         for _ in 0..TURNS_MAX {
             let wire: &mut dyn Wire = &mut self.wire;
             let ours = self.counter.turn(self.now_ms, Some(wire)).map_err(|error| error.to_string())?;
-            let theirs = self.pos.turn(self.now_ms, &mut self.pos_wire, &mut |_| {}).map_err(|error| error.to_string())?;
+            let theirs =
+                self.pos.turn(self.now_ms, &mut self.pos_wire, &mut |_| {}).map_err(|error| error.to_string())?;
             if !ours && !theirs {
                 return Ok(());
             }

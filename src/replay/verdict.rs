@@ -18,13 +18,16 @@ pub struct Verdict {
 pub fn verdict(expect: &Expect, receipts: &[Receipt], attentions: &[Attention]) -> Verdict {
     let seen = match (receipts, attentions) {
         ([], []) => "nothing".to_owned(),
-        ([], reasons) => format!("refused: {}", reasons.iter().map(|reason| format!("{reason:?}")).collect::<Vec<_>>().join(", ")),
+        ([], reasons) => {
+            format!("refused: {}", reasons.iter().map(|reason| format!("{reason:?}")).collect::<Vec<_>>().join(", "))
+        }
         (receipts, _) => receipts.iter().map(describe).collect::<Vec<_>>().join("; "),
     };
     let matched = match expect.outcome {
         ExpectedOutcome::Paid => matches!(receipts, [receipt] if is_expected(expect, receipt)),
         ExpectedOutcome::Refused => {
-            receipts.is_empty() && expect.reason.is_some_and(|reason| attentions.iter().any(|&seen| is_reason(reason, seen)))
+            receipts.is_empty()
+                && expect.reason.is_some_and(|reason| attentions.iter().any(|&seen| is_reason(reason, seen)))
         }
     };
     Verdict { matched, seen }

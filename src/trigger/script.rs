@@ -74,6 +74,8 @@ struct RawScript {
 /// A script that was read and found sound.
 #[derive(Clone, Debug)]
 pub struct Script {
+    /// The file it was read from.
+    pub file: PathBuf,
     /// For the person who watches.
     pub title: String,
     /// The footage, resolved against the script's folder.
@@ -106,7 +108,8 @@ impl Script {
     pub fn load(file: &Path) -> Result<Self, ScriptError> {
         let failed = |message: String| ScriptError { file: file.to_owned(), message };
         let text = std::fs::read_to_string(file).map_err(|error| failed(format!("can't be read: {error}")))?;
-        Self::parse(&text, file.parent().unwrap_or(Path::new("."))).map_err(failed)
+        let script = Self::parse(&text, file.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        Ok(Self { file: file.to_owned(), ..script })
     }
 
     fn parse(text: &str, folder: &Path) -> Result<Self, String> {
@@ -127,7 +130,13 @@ impl Script {
             (ExpectedOutcome::Refused, Expect { reason: Some(_), total_minor: None, line, .. }) if line.is_empty() => {}
             _ => return Err("expect must have total_minor and lines when paid, and a reason when refused".into()),
         }
-        Ok(Self { title: raw.title, footage: folder.join(raw.footage), events, expect: raw.expect })
+        Ok(Self {
+            file: PathBuf::new(),
+            title: raw.title,
+            footage: folder.join(raw.footage),
+            events,
+            expect: raw.expect,
+        })
     }
 }
 
