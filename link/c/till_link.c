@@ -1,0 +1,837 @@
+/* See till_link.h. Order: frames, values, messages, endpoint. */
+#include "till_link.h"
+
+#include <string.h>
+
+/* ---- frames ---- */
+
+uint32_t tl_crc32c(uint32_t crc, const uint8_t *bytes, size_t length)
+{
+    /* Four bits at a time: 64 bytes of table instead of 1024. */
+    static const uint32_t table[16] = {
+        0x00000000u, 0x105EC76Fu, 0x20BD8EDEu, 0x30E349B1u, 0x417B1DBCu, 0x5125DAD3u, 0x61C69362u, 0x7198540Du,
+        0x82F63B78u, 0x92A8FC17u, 0xA24BB5A6u, 0xB21572C9u, 0xC38D26C4u, 0xD3D3E1ABu, 0xE330A81Au, 0xF36E6F75u};
+    crc = ~crc;
+    for (size_t i = 0; i < length; i++) {
+        crc ^= bytes[i];
+        crc = (crc >> 4) ^ table[crc & 15u];
+        crc = (crc >> 4) ^ table[crc & 15u];
+    }
+    return ~crc;
+}
+
+typedef struct {
+    uint8_t *wire;
+    size_t capacity, code_at, at;
+    bool full;
+} stuffer;
+
+static void put(stuffer *s, size_t at, uint8_t byte)
+{
+    if (at < s->capacity) {
+        s->wire[at] = byte;
+    } else {
+        s->full = true;
+    }
+}
+
+static void end_block(stuffer *s)
+{
+    put(s, s->code_at, (uint8_t)(s->at - s->code_at));
+    s->code_at = s->at++;
+}
+
+static void stuff(stuffer *s, const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] == 0) {
+            end_block(s);
+        } else {
+            put(s, s->at++, bytes[i]);
+            if (s->at - s->code_at == 0xFF) {
+                end_block(s);
+            }
+        }
+    }
+}
+
+static void write_u32(uint8_t *to, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        to[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+static uint32_t read_u32(const uint8_t *from)
+{
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
+size_t tl_frame_encode(uint8_t kind, const uint8_t *head, size_t head_length, const uint8_t *body,
+                       size_t body_length, uint8_t *wire, size_t capacity)
+{
+    stuffer s = {wire, capacity, 0, 1, false};
+    uint8_t tail[4];
+    uint32_t crc = tl_crc32c(0, &kind, 1);
+    if (head_length > TL_FRAME_MAX || body_length > TL_FRAME_MAX || head_length + body_length + 5 > TL_FRAME_MAX) {
+        return 0;
+    }
+    crc = tl_crc32c(crc, head, head_length);
+    crc = tl_crc32c(crc, body, body_length);
+    write_u32(tail, crc);
+    stuff(&s, &kind, 1);
+    stuff(&s, head, head_length);
+    stuff(&s, body, body_length);
+    stuff(&s, tail, 4);
+    put(&s, s.code_at, (uint8_t)(s.at - s.code_at));
+    put(&s, s.at, 0);
+    return s.full ? 0 : s.at + 1;
+}
+
+/* Undoes COBS in place; false when the bytes are not COBS. */
+static bool unstuff(uint8_t *bytes, size_t *length)
+{
+    size_t from = 0, to = 0;
+    while (from < *length) {
+        size_t code = bytes[from], end = from + code;
+        if (code == 0 || end > *length) {
+            return false;
+        }
+        memmove(bytes + to, bytes + from + 1, code - 1);
+        to += code - 1;
+        from = end;
+        if (code < 0xFF && from < *length) {
+            bytes[to++] = 0;
+        }
+    }
+    *length = to;
+    return true;
+}
+
+tl_received tl_accumulate(tl_accumulator *acc, uint8_t byte, size_t *length)
+{
+    size_t used = acc->used;
+    bool overrun = acc->overrun;
+    if (byte != 0) {
+        if (used < TL_WIRE_MAX) {
+            acc->bytes[acc->used++] = byte;
+        } else {
+            acc->overrun = true;
+        }
+        return TL_NOTHING;
+    }
+    acc->used = 0;
+    acc->overrun = false;
+    if (overrun) {
+        return TL_TOO_LONG;
+    }
+    if (used == 0) {
+        return TL_NOTHING;
+    }
+    if (!unstuff(acc->bytes, &used) || used < 5) {
+        return TL_BAD_COBS;
+    }
+    if (tl_crc32c(0, acc->bytes, used - 4) != read_u32(acc->bytes + used - 4)) {
+        return TL_BAD_CRC;
+    }
+    *length = used - 5;
+    return acc->bytes[0] >= TL_HELLO && acc->bytes[0] <= TL_REFUSE ? TL_FRAME : TL_UNKNOWN_KIND;
+}
+
+/* ---- values: one cursor reads or writes, the first error stays ---- */
+
+typedef struct {
+    const uint8_t *in;
+    uint8_t *out; /* NULL while reading */
+    size_t at, length;
+    tl_error error;
+} cursor;
+
+static uint8_t byte_(cursor *c, uint8_t value)
+{
+    if (c->error != TL_OK) {
+        return 0;
+    }
+    if (c->at >= c->length) {
+        c->error = TL_TRUNCATED;
+        return 0;
+    }
+    if (c->out != NULL) {
+        c->out[c->at++] = value;
+        return value;
+    }
+    return c->in[c->at++];
+}
+
+static void fail(cursor *c, tl_error error)
+{
+    if (c->error == TL_OK) {
+        c->error = error;
+    }
+}
+
+static uint64_t varint(cursor *c, uint64_t value, unsigned bits)
+{
+    uint64_t read = 0;
+    if (c->out != NULL) {
+        uint64_t rest = value;
+        for (; rest >= 0x80; rest >>= 7) {
+            (void)byte_(c, (uint8_t)(rest | 0x80));
+        }
+        (void)byte_(c, (uint8_t)rest);
+        return value;
+    }
+    for (unsigned shift = 0; shift < bits; shift += 7) {
+        uint8_t byte = byte_(c, 0);
+        unsigned room = bits - shift;
+        if (room < 7 && (byte & 0x7Fu) >> room != 0) {
+            break;
+        }
+        read |= (uint64_t)(byte & 0x7Fu) << shift;
+        if (byte < 0x80) {
+            return read;
+        }
+    }
+    fail(c, TL_BAD_VARINT);
+    return 0;
+}
+
+static void u16(cursor *c, uint16_t *value) { *value = (uint16_t)varint(c, *value, 16); }
+static void u32(cursor *c, uint32_t *value) { *value = (uint32_t)varint(c, *value, 32); }
+
+static void i64(cursor *c, int64_t *value, unsigned bits)
+{
+    uint64_t u = (uint64_t)*value;
+    u = varint(c, (u << 1) ^ (*value < 0 ? UINT64_MAX : 0), bits);
+    u = (u >> 1) ^ (u & 1 ? UINT64_MAX : 0);
+    /* Without relying on the conversion of what does not fit. */
+    *value = u <= INT64_MAX ? (int64_t)u : -1 - (int64_t)(UINT64_MAX - u);
+}
+
+static void flag(cursor *c, bool *value, tl_error error)
+{
+    uint8_t byte = byte_(c, *value ? 1 : 0);
+    if (byte > 1) {
+        fail(c, error);
+    }
+    *value = byte == 1;
+}
+
+static void variant(cursor *c, uint8_t *value, uint8_t count)
+{
+    uint64_t number = varint(c, *value, 32);
+    if (number >= count) {
+        fail(c, TL_UNKNOWN_VARIANT);
+    }
+    *value = (uint8_t)number;
+}
+
+static bool is_utf8(const uint8_t *s, size_t length)
+{
+    size_t i = 0;
+    while (i < length) {
+        uint8_t lead = s[i++], low = 0x80, high = 0xBF;
+        unsigned more;
+        if (lead < 0x80) {
+            continue;
+        }
+        if (lead >= 0xC2 && lead <= 0xDF) {
+            more = 1;
+        } else if (lead >= 0xE0 && lead <= 0xEF) {
+            more = 2;
+            low = lead == 0xE0 ? 0xA0 : 0x80;
+            high = lead == 0xED ? 0x9F : 0xBF;
+        } else if (lead >= 0xF0 && lead <= 0xF4) {
+            more = 3;
+            low = lead == 0xF0 ? 0x90 : 0x80;
+            high = lead == 0xF4 ? 0x8F : 0xBF;
+        } else {
+            return false;
+        }
+        for (; more > 0; more--, low = 0x80, high = 0xBF) {
+            if (i >= length || s[i] < low || s[i] > high) {
+                return false;
+            }
+            i++;
+        }
+    }
+    return true;
+}
+
+/* `room` counts the zero at the end. */
+static void text(cursor *c, char *value, size_t room)
+{
+    size_t length = c->out != NULL ? strlen(value) : 0;
+    length = (size_t)varint(c, length, 32);
+    if (c->error != TL_OK) {
+        return;
+    }
+    if (length > c->length - c->at) {
+        fail(c, TL_TRUNCATED);
+    } else if (c->out != NULL) {
+        memcpy(c->out + c->at, value, length);
+        c->at += length;
+    } else if (!is_utf8(c->in + c->at, length)) {
+        fail(c, TL_BAD_UTF8);
+    } else if (length >= room) {
+        fail(c, TL_TEXT_TOO_LONG);
+    } else {
+        memcpy(value, c->in + c->at, length);
+        value[length] = 0;
+        c->at += length;
+    }
+}
+
+static void raw(cursor *c, char *value, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        value[i] = (char)byte_(c, (uint8_t)value[i]);
+    }
+}
+
+/* ---- messages ---- */
+
+static void sale(cursor *c, tl_sale *s)
+{
+    u32(c, &s->counter);
+    u32(c, &s->epoch);
+    u32(c, &s->session);
+}
+
+static void cart(cursor *c, tl_cart *cart)
+{
+    int64_t mass = cart->mass_g;
+    cart->count = (size_t)varint(c, cart->count, 32);
+    if (cart->count > TL_LINES_MAX) {
+        fail(c, TL_TEXT_TOO_LONG);
+    }
+    for (size_t i = 0; i < cart->count && c->error == TL_OK; i++) {
+        tl_line *line = &cart->lines[i];
+        text(c, line->sku, sizeof line->sku);
+        text(c, line->name, sizeof line->name);
+        i64(c, &line->unit_minor, 64);
+        u16(c, &line->quantity);
+        u16(c, &line->votes);
+        u16(c, &line->frames);
+        u16(c, &line->score_permille);
+        flag(c, &line->mass_agrees, TL_BAD_BOOL);
+    }
+    i64(c, &cart->total_minor, 64);
+    raw(c, cart->currency, 3);
+    u32(c, &cart->catalogue_version);
+    i64(c, &mass, 32);
+    cart->mass_g = (int32_t)mass;
+}
+
+static void fields(cursor *c, tl_message *m)
+{
+    bool some;
+    if (m->kind == TL_ATTENTION) {
+        flag(c, &m->has_sale, TL_BAD_OPTION);
+    }
+    if (m->kind == TL_ATTENTION ? m->has_sale : (m->kind != TL_STATE && m->kind != TL_CLOCK && m->kind != TL_LANGUAGE)) {
+        sale(c, &m->sale);
+    }
+    switch (m->kind) {
+    case TL_SESSION_OPENED:
+    case TL_CANCEL:
+        break;
+    case TL_OFFER:
+        u16(c, &m->revision);
+        /* fall through */
+    case TL_CART_CHANGED:
+        cart(c, &m->cart);
+        break;
+    case TL_WITHDRAWN:
+    case TL_QUERY_OUTCOME:
+        u16(c, &m->revision);
+        break;
+    case TL_CLOSED:
+        u16(c, &m->revision);
+        variant(c, &m->outcome, 3);
+        cart(c, &m->cart);
+        break;
+    case TL_ATTENTION:
+        variant(c, &m->reason, 12);
+        flag(c, &m->flag, TL_BAD_BOOL);
+        break;
+    case TL_MEMBER:
+        text(c, m->text, 33);
+        u16(c, &m->score_permille);
+        break;
+    case TL_STATE:
+        variant(c, &m->phase, 10);
+        variant(c, &m->rung, 4);
+        text(c, m->text, 65);
+        break;
+    case TL_CLOCK:
+        m->unix_s = varint(c, m->unix_s, 64);
+        flag(c, &m->flag, TL_BAD_BOOL);
+        break;
+    case TL_PAID:
+        u16(c, &m->revision);
+        variant(c, &m->tender, 4);
+        i64(c, &m->amount_minor, 64);
+        break;
+    case TL_OUTCOME_IS:
+        some = m->outcome != TL_OUTCOME_NONE;
+        flag(c, &some, TL_BAD_OPTION);
+        if (some) {
+            variant(c, &m->outcome, 3);
+        } else {
+            m->outcome = TL_OUTCOME_NONE;
+        }
+        break;
+    case TL_OVERRIDE:
+        variant(c, &m->reason, 12);
+        break;
+    case TL_LANGUAGE:
+        raw(c, m->language, 2);
+        break;
+    }
+}
+
+tl_error tl_decode(bool to_till, const uint8_t *bytes, size_t length, tl_message *message)
+{
+    cursor c = {bytes, NULL, 0, length, TL_OK};
+    uint8_t number = 0;
+    memset(message, 0, sizeof *message);
+    variant(&c, &number, to_till ? 5 : 10);
+    if (c.error != TL_OK) {
+        return c.error;
+    }
+    message->kind = (tl_message_kind)(number + (to_till ? 100 : 0));
+    fields(&c, message);
+    if (c.error == TL_OK && c.at != length) {
+        return TL_TRAILING;
+    }
+    return c.error;
+}
+
+size_t tl_encode(tl_message *message, uint8_t *bytes, size_t capacity)
+{
+    cursor c = {NULL, bytes, 0, capacity, TL_OK};
+    (void)varint(&c, (uint64_t)message->kind % 100, 32);
+    fields(&c, message);
+    return c.error == TL_OK ? c.at : 0;
+}
+
+bool tl_durable(tl_message_kind kind)
+{
+    return (kind >= TL_OFFER && kind <= TL_QUERY_OUTCOME) || (kind >= TL_PAID && kind <= TL_OVERRIDE);
+}
+
+bool tl_cart_adds_up(const tl_cart *cart)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < cart->count && i < TL_LINES_MAX; i++) {
+        int64_t unit = cart->lines[i].unit_minor;
+        int64_t quantity = cart->lines[i].quantity;
+        if (quantity != 0 && (unit > INT64_MAX / quantity || unit < INT64_MIN / quantity)) {
+            return false;
+        }
+        unit *= quantity;
+        if (unit > 0 ? sum > INT64_MAX - unit : sum < INT64_MIN - unit) {
+            return false;
+        }
+        sum += unit;
+    }
+    return sum == cart->total_minor;
+}
+
+/* ---- endpoint ---- */
+
+enum { HELLO_BYTES = 37, RTO_MIN = 400, RTO_MAX = 4000, RTO_FIRST = 1000 };
+
+static uint32_t up_to(uint32_t value, uint32_t low, uint32_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+static uint32_t after(uint32_t sequence) { return sequence == UINT32_MAX ? sequence : sequence + 1; }
+
+static void emit(tl_sink sink, void *context, tl_event event)
+{
+    if (sink != NULL) {
+        sink(context, &event);
+    }
+}
+
+void tl_init(tl_endpoint *end, const tl_config *config, uint32_t resume_epoch, uint32_t resume_sequence,
+             uint32_t acknowledged, uint32_t last, uint64_t now_ms)
+{
+    memset(end, 0, sizeof *end);
+    end->config = *config;
+    end->config.window = up_to(config->window, 1, TL_WINDOW_MAX);
+    end->config.boot = config->boot == 0 ? 1 : config->boot;
+    end->resume_epoch = resume_epoch;
+    end->resume_sequence = end->delivered = resume_sequence;
+    end->acknowledged = acknowledged;
+    end->next = after(acknowledged);
+    end->highest = last > acknowledged ? last : acknowledged;
+    end->refuse = -1;
+    end->timeout_ms = RTO_FIRST;
+    end->timer_ms = TL_NEVER;
+    end->hello_due_ms = end->heard_ms = end->spoke_ms = now_ms;
+}
+
+static void go_back(tl_endpoint *end)
+{
+    end->next = after(end->acknowledged);
+    end->timer_ms = TL_NEVER;
+}
+
+static void go_down(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *context)
+{
+    bool was_up = end->up;
+    end->has_peer = end->up = end->ack_due = end->gap_due = false;
+    end->hello_due_ms = now_ms + TL_HELLO_MS;
+    go_back(end);
+    if (was_up) {
+        emit(sink, context, (tl_event){.kind = TL_EV_DOWN});
+    }
+}
+
+static void say_hello(tl_endpoint *end, uint64_t now_ms)
+{
+    if (end->hello_due_ms > now_ms + TL_HELLO_MS / 10) {
+        end->hello_due_ms = now_ms + TL_HELLO_MS / 10;
+    }
+}
+
+void tl_reconnected(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *context)
+{
+    end->rx.used = 0;
+    end->rx.overrun = false;
+    go_down(end, now_ms, sink, context);
+    end->hello_due_ms = now_ms;
+}
+
+void tl_stored(tl_endpoint *end, uint32_t epoch, uint32_t sequence)
+{
+    if (epoch == end->resume_epoch && sequence <= end->delivered && sequence > end->resume_sequence) {
+        end->resume_sequence = sequence;
+        end->ack_due = true;
+    }
+}
+
+void tl_not_stored(tl_endpoint *end)
+{
+    end->delivered = end->resume_sequence;
+    end->gap_told = true;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
+
+static void round_trip(tl_endpoint *end, uint64_t rtt_ms)
+{
+    if (rtt_ms > RTO_MAX) {
+        rtt_ms = RTO_MAX;
+    }
+    if (!end->rtt_known) {
+        end->rtt_known = true;
+        end->variation_x4_ms = rtt_ms * 2;
+        end->rtt_ms = rtt_ms;
+    } else {
+        end->variation_x4_ms = end->variation_x4_ms - end->variation_x4_ms / 4 + distance(end->rtt_ms, rtt_ms);
+        end->rtt_ms = end->rtt_ms - end->rtt_ms / 8 + rtt_ms / 8;
+    }
+    end->timeout_ms = end->rtt_ms + end->variation_x4_ms;
+    end->timeout_ms = end->timeout_ms < RTO_MIN ? RTO_MIN : end->timeout_ms > RTO_MAX ? RTO_MAX : end->timeout_ms;
+}
+
+static void acknowledge(tl_endpoint *end, uint64_t now_ms, uint32_t sequence, tl_sink sink, void *context)
+{
+    uint64_t sent_ms = end->sent_ms[sequence % TL_WINDOW_MAX];
+    if (sequence > end->highest) {
+        end->stats.false_acks++;
+        return;
+    }
+    if (sequence <= end->acknowledged) {
+        return;
+    }
+    if (sent_ms != 0 && sequence < end->next) {
+        round_trip(end, now_ms - sent_ms);
+    }
+    end->acknowledged = sequence;
+    if (end->next < after(sequence)) {
+        end->next = after(sequence);
+    }
+    end->timer_ms = after(sequence) < end->next ? now_ms + end->timeout_ms : TL_NEVER;
+    emit(sink, context, (tl_event){.kind = TL_EV_ACKED, .sequence = sequence});
+}
+
+static uint32_t adopt(tl_endpoint *end, uint32_t epoch, uint32_t first)
+{
+    uint32_t before = first == 0 ? 0 : first - 1, lost = 0;
+    if (end->resume_epoch != epoch) {
+        end->resume_epoch = epoch;
+        end->resume_sequence = 0;
+    }
+    if (before > end->resume_sequence) {
+        lost = before - end->resume_sequence;
+        end->resume_sequence = before;
+    }
+    end->delivered = end->resume_sequence;
+    end->gap_told = false;
+    return lost;
+}
+
+static void hello(tl_endpoint *end, uint64_t now_ms, const uint8_t *p, tl_sink sink, void *context)
+{
+    uint32_t boot = read_u32(p + 13), epoch = read_u32(p + 21), stored = read_u32(p + 33);
+    bool mutual = read_u32(p + 17) == end->config.boot, fresh;
+    int refusal = p[0] != 1                                 ? 1
+                  : read_u32(p + 5) != TL_SCHEMA            ? 2
+                  : p[2] != 1 - (int)end->config.role       ? 4
+                  : read_u32(p + 9) != end->config.counter  ? 3
+                                                            : -1;
+    if (refusal >= 0) {
+        end->refuse = refusal;
+        go_down(end, now_ms, sink, context);
+        emit(sink, context, (tl_event){.kind = TL_EV_REFUSED, .reason = (uint8_t)refusal});
+        return;
+    }
+    if (end->up && !(end->peer_boot == boot && end->peer_epoch == epoch && mutual)) {
+        go_down(end, now_ms, sink, context);
+    }
+    end->has_peer = true;
+    end->peer_boot = boot;
+    end->peer_epoch = epoch;
+    if (!(mutual && p[3] == 1 && end->up)) {
+        end->hello_due_ms = now_ms;
+    }
+    if (!mutual) {
+        return;
+    }
+    fresh = !end->up;
+    if (fresh) {
+        uint32_t lost = adopt(end, epoch, read_u32(p + 25));
+        end->up = true;
+        end->stats.ups++;
+        emit(sink, context, (tl_event){.kind = TL_EV_UP, .boot = boot, .minor = p[1], .lost = lost});
+    }
+    if (read_u32(p + 29) != end->config.epoch) {
+        stored = 0;
+    }
+    if (fresh || p[3] != 1) {
+        if (stored < end->acknowledged) {
+            end->acknowledged = stored;
+        }
+        go_back(end);
+    }
+    acknowledge(end, now_ms, stored, sink, context);
+}
+
+static void data(tl_endpoint *end, uint64_t now_ms, const uint8_t *p, size_t length, tl_sink sink, void *context)
+{
+    uint32_t epoch = read_u32(p), sequence = read_u32(p + 4);
+    if (epoch != end->resume_epoch) {
+        say_hello(end, now_ms);
+    } else if (sequence <= end->delivered) {
+        end->stats.duplicates++;
+        end->ack_due = true;
+    } else if (sequence == after(end->delivered)) {
+        end->delivered = sequence;
+        end->gap_told = false;
+        emit(sink, context, (tl_event){.kind = TL_EV_DURABLE, .epoch = epoch, .sequence = sequence,
+                                       .payload = p + 8, .length = length - 8});
+    } else {
+        end->stats.gaps++;
+        end->gap_due = end->gap_due || !end->gap_told;
+        end->gap_told = true;
+    }
+}
+
+/* false when the payload has not the length that its kind demands. */
+static bool frame(tl_endpoint *end, uint64_t now_ms, uint8_t kind, const uint8_t *p, size_t length, tl_sink sink,
+                  void *context)
+{
+    switch (kind) {
+    case TL_HELLO:
+        if (length < HELLO_BYTES) {
+            return false;
+        }
+        hello(end, now_ms, p, sink, context);
+        return true;
+    case TL_REFUSE:
+        if (length != 1) {
+            return false;
+        }
+        go_down(end, now_ms, sink, context);
+        emit(sink, context, (tl_event){.kind = TL_EV_REFUSED, .reason = p[0] > 4 ? 0 : p[0]});
+        return true;
+    case TL_HEARTBEAT:
+        if (length != 4) {
+            return false;
+        }
+        if (!end->up || end->peer_boot != read_u32(p)) {
+            say_hello(end, now_ms);
+        }
+        return true;
+    default:
+        break;
+    }
+    if (!end->up) {
+        say_hello(end, now_ms);
+        return true;
+    }
+    if (kind == TL_EVENT) {
+        emit(sink, context, (tl_event){.kind = TL_EV_VOLATILE, .payload = p, .length = length});
+        return true;
+    }
+    if (length < 8 || (kind != TL_DATA && length != 8)) {
+        return false;
+    }
+    if (kind == TL_DATA) {
+        data(end, now_ms, p, length, sink, context);
+    } else if (read_u32(p) == end->config.epoch) {
+        acknowledge(end, now_ms, read_u32(p + 4), sink, context);
+        if (kind == TL_GAP) {
+            go_back(end);
+        }
+    }
+    return true;
+}
+
+void tl_receive(tl_endpoint *end, uint64_t now_ms, const uint8_t *bytes, size_t length, tl_sink sink, void *context)
+{
+    end->stats.bytes_in += length;
+    for (size_t i = 0; i < length; i++) {
+        size_t payload = 0;
+        switch (tl_accumulate(&end->rx, bytes[i], &payload)) {
+        case TL_NOTHING: break;
+        case TL_TOO_LONG: end->stats.too_long++; break;
+        case TL_BAD_COBS: end->stats.bad_cobs++; break;
+        case TL_BAD_CRC: end->stats.bad_crc++; break;
+        case TL_UNKNOWN_KIND: end->stats.malformed++; break;
+        case TL_FRAME:
+            end->stats.frames_in++;
+            end->heard_ms = now_ms;
+            if (!frame(end, now_ms, end->rx.bytes[0], end->rx.bytes + 1, payload, sink, context)) {
+                end->stats.malformed++;
+            }
+            break;
+        }
+    }
+}
+
+static size_t pair_frame(uint8_t kind, uint32_t a, uint32_t b, const uint8_t *body, size_t length, uint8_t *wire)
+{
+    uint8_t head[8];
+    write_u32(head, a);
+    write_u32(head + 4, b);
+    return tl_frame_encode(kind, head, 8, body, length, wire, TL_WIRE_MAX);
+}
+
+static size_t hello_frame(const tl_endpoint *end, const tl_source *source, uint8_t *wire)
+{
+    uint8_t p[HELLO_BYTES] = {1, 0, (uint8_t)end->config.role, end->up ? 1 : 0, 0};
+    const uint32_t words[8] = {TL_SCHEMA, end->config.counter, end->config.boot, end->has_peer ? end->peer_boot : 0,
+                               end->config.epoch, source->first(source->context), end->resume_epoch,
+                               end->resume_sequence};
+    for (size_t i = 0; i < 8; i++) {
+        write_u32(p + 5 + 4 * i, words[i]);
+    }
+    return tl_frame_encode(TL_HELLO, p, sizeof p, NULL, 0, wire, TL_WIRE_MAX);
+}
+
+static size_t data_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8_t *wire)
+{
+    uint32_t first = source->first(source->context);
+    uint32_t sequence = end->next > first ? end->next : first;
+    uint32_t base = first == 0 ? 0 : first - 1;
+    bool again;
+    int length;
+    base = base > end->acknowledged ? base : end->acknowledged;
+    if (sequence > source->last(source->context) || sequence - base > end->config.window) {
+        return 0;
+    }
+    length = source->durable(source->context, sequence, end->scratch, sizeof end->scratch);
+    if (length < 0 || (size_t)length > sizeof end->scratch) {
+        return 0;
+    }
+    again = sequence <= end->highest;
+    end->stats.retransmits += again;
+    end->sent_ms[sequence % TL_WINDOW_MAX] = again ? 0 : now_ms;
+    end->highest = again ? end->highest : sequence;
+    end->next = after(sequence);
+    if (end->timer_ms == TL_NEVER) {
+        end->timer_ms = now_ms + end->timeout_ms;
+    }
+    return pair_frame(TL_DATA, end->config.epoch, sequence, end->scratch, (size_t)length, wire);
+}
+
+static size_t next_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8_t *wire)
+{
+    uint8_t boot[4];
+    size_t length;
+    int event;
+    if (end->refuse >= 0) {
+        uint8_t reason = (uint8_t)end->refuse;
+        end->refuse = -1;
+        return tl_frame_encode(TL_REFUSE, &reason, 1, NULL, 0, wire, TL_WIRE_MAX);
+    }
+    if (now_ms >= end->hello_due_ms) {
+        end->hello_due_ms = end->up ? TL_NEVER : now_ms + TL_HELLO_MS;
+        return hello_frame(end, source, wire);
+    }
+    if (!end->up) {
+        return 0;
+    }
+    if (end->gap_due || end->ack_due) {
+        uint8_t kind = end->gap_due ? TL_GAP : TL_ACK;
+        end->gap_due = end->ack_due = false;
+        return pair_frame(kind, end->resume_epoch, end->resume_sequence, NULL, 0, wire);
+    }
+    if (now_ms >= end->timer_ms) {
+        end->timeout_ms = end->timeout_ms * 2 > RTO_MAX ? RTO_MAX : end->timeout_ms * 2;
+        go_back(end);
+    }
+    if (end->event_last) {
+        end->event_last = false;
+        length = data_frame(end, now_ms, source, wire);
+        if (length != 0) {
+            return length;
+        }
+    }
+    event = source->pending(source->context, end->scratch, sizeof end->scratch);
+    if (event >= 0 && (size_t)event <= sizeof end->scratch) {
+        end->event_last = true;
+        return tl_frame_encode(TL_EVENT, end->scratch, (size_t)event, NULL, 0, wire, TL_WIRE_MAX);
+    }
+    length = data_frame(end, now_ms, source, wire);
+    if (length == 0 && now_ms - end->spoke_ms >= TL_HEARTBEAT_MS) {
+        write_u32(boot, end->config.boot);
+        length = tl_frame_encode(TL_HEARTBEAT, boot, 4, NULL, 0, wire, TL_WIRE_MAX);
+    }
+    return length;
+}
+
+size_t tl_poll(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8_t wire[TL_WIRE_MAX], tl_sink sink,
+               void *context)
+{
+    size_t length;
+    if (end->up && now_ms - end->heard_ms >= TL_LOST_MS) {
+        go_down(end, now_ms, sink, context);
+    }
+    length = next_frame(end, now_ms, source, wire);
+    if (length != 0) {
+        end->spoke_ms = now_ms;
+        end->stats.frames_out++;
+        end->stats.bytes_out += length;
+    }
+    return length;
+}
+
+uint64_t tl_deadline(const tl_endpoint *end)
+{
+    uint64_t due = end->hello_due_ms;
+    if (end->up) {
+        uint64_t beat = end->spoke_ms + TL_HEARTBEAT_MS, lost = end->heard_ms + TL_LOST_MS;
+        due = beat < due ? beat : due;
+        due = lost < due ? lost : due;
+        due = end->timer_ms < due ? end->timer_ms : due;
+    }
+    return due;
+}

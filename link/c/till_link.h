@@ -1,0 +1,191 @@
+/* The POS end (and the till end) of the till link, version 1.0, in C99: no malloc, no clock, no port.
+ * SPEC.md is the normative text; comments name its sections. Bytes and milliseconds go in, frames and
+ * events come out. Memory: sizeof(tl_endpoint), 2601 bytes of it for the frame that is arriving, plus the
+ * caller's buffer for the frame that is leaving. */
+#ifndef TILL_LINK_H
+#define TILL_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TL_PAYLOAD_MAX 2576u
+#define TL_FRAME_MAX (TL_PAYLOAD_MAX + 13u)
+#define TL_WIRE_MAX (TL_FRAME_MAX + (TL_FRAME_MAX + 253u) / 254u + 1u)
+#define TL_LINES_MAX 24u
+#define TL_WINDOW_MAX 16u
+#define TL_HEARTBEAT_MS 1000u
+#define TL_LOST_MS 3000u
+#define TL_HELLO_MS 500u
+#define TL_NEVER UINT64_MAX
+#define TL_SCHEMA 0x3C29F7B9u
+
+/* ---- frames (3) ---- */
+
+typedef enum { TL_HELLO = 1, TL_DATA, TL_ACK, TL_GAP, TL_EVENT, TL_HEARTBEAT, TL_REFUSE } tl_kind;
+
+typedef enum { TL_NOTHING, TL_FRAME, TL_TOO_LONG, TL_BAD_COBS, TL_BAD_CRC, TL_UNKNOWN_KIND } tl_received;
+
+typedef struct {
+    uint8_t bytes[TL_WIRE_MAX];
+    size_t used;
+    bool overrun;
+} tl_accumulator;
+
+/* CRC-32C; 0xE3069283 over "123456789". Start with crc = 0; feed it the last result to go on. */
+uint32_t tl_crc32c(uint32_t crc, const uint8_t *bytes, size_t length);
+
+/* Writes one frame with its delimiter: head and body are sent one after the other. Returns its length, 0
+ * when it does not fit. */
+size_t tl_frame_encode(uint8_t kind, const uint8_t *head, size_t head_length, const uint8_t *body,
+                       size_t body_length, uint8_t *wire, size_t capacity);
+
+/* Takes one byte. On TL_FRAME and TL_UNKNOWN_KIND the frame stands in acc->bytes: [0] is the kind, the
+ * payload follows; *length is that of the payload. It is valid until the next call. */
+tl_received tl_accumulate(tl_accumulator *acc, uint8_t byte, size_t *length);
+
+/* ---- messages (4, 5) ---- */
+
+typedef struct { uint32_t counter, epoch, session; } tl_sale;
+
+typedef struct {
+    char sku[33];
+    char name[49];
+    int64_t unit_minor;
+    uint16_t quantity, votes, frames, score_permille;
+    bool mass_agrees;
+} tl_line;
+
+typedef struct {
+    tl_line lines[TL_LINES_MAX];
+    size_t count;
+    int64_t total_minor;
+    char currency[4];
+    uint32_t catalogue_version;
+    int32_t mass_g;
+} tl_cart;
+
+/* The number on the wire, plus 100 for messages to the till. */
+typedef enum {
+    TL_SESSION_OPENED, TL_CART_CHANGED, TL_OFFER, TL_WITHDRAWN, TL_CLOSED, TL_QUERY_OUTCOME, TL_ATTENTION,
+    TL_MEMBER, TL_STATE, TL_CLOCK,
+    TL_PAID = 100, TL_CANCEL, TL_OUTCOME_IS, TL_OVERRIDE, TL_LANGUAGE
+} tl_message_kind;
+
+#define TL_OUTCOME_NONE 0xFFu
+enum { TL_OUTCOME_PAID, TL_OUTCOME_CANCELLED, TL_OUTCOME_ABANDONED };
+enum { TL_TENDER_CASH, TL_TENDER_CARD, TL_TENDER_MEMBER, TL_TENDER_OTHER };
+
+/* Any message; only the fields that its kind has are meaningful. Enums are their numbers on the wire. */
+typedef struct {
+    tl_message_kind kind;
+    bool has_sale; /* TL_ATTENTION: whether there is a session */
+    tl_sale sale;
+    uint16_t revision;
+    uint8_t outcome; /* TL_OUTCOME_IS: TL_OUTCOME_NONE for none */
+    uint8_t reason, phase, rung, tender;
+    bool flag; /* TL_ATTENTION: on; TL_CLOCK: trusted */
+    uint16_t score_permille;
+    int64_t amount_minor;
+    uint64_t unix_s;
+    char text[65]; /* TL_MEMBER: who; TL_STATE: reason */
+    char language[3];
+    tl_cart cart;
+} tl_message;
+
+typedef enum {
+    TL_OK, TL_TRUNCATED, TL_TRAILING, TL_UNKNOWN_VARIANT, TL_BAD_BOOL, TL_BAD_OPTION, TL_BAD_VARINT,
+    TL_BAD_UTF8, TL_TEXT_TOO_LONG
+} tl_error;
+
+/* Decodes exactly one message; `to_till` says which table of section 5 holds. Texts end with a zero here
+ * (a text with a zero inside is cut there). */
+tl_error tl_decode(bool to_till, const uint8_t *bytes, size_t length, tl_message *message);
+
+/* Returns the length, 0 when it does not fit the buffer or an enum or list its limit. The message is not
+ * changed if it succeeds. Texts MUST end within their arrays. */
+size_t tl_encode(tl_message *message, uint8_t *bytes, size_t capacity);
+
+bool tl_durable(tl_message_kind kind);
+
+/* Whether the total is the sum over the lines (L-025). */
+bool tl_cart_adds_up(const tl_cart *cart);
+
+/* ---- endpoint (6) ---- */
+
+typedef enum { TL_ROLE_TILL, TL_ROLE_POS } tl_role;
+
+typedef struct {
+    tl_role role;
+    uint32_t counter, epoch, boot, window;
+} tl_config;
+
+/* Where an endpoint takes what it sends. durable and pending return a length, or -1 for none. */
+typedef struct {
+    void *context;
+    uint32_t (*first)(void *context);
+    uint32_t (*last)(void *context);
+    int (*durable)(void *context, uint32_t sequence, uint8_t *buffer, size_t capacity);
+    int (*pending)(void *context, uint8_t *buffer, size_t capacity);
+} tl_source;
+
+typedef enum { TL_EV_DURABLE, TL_EV_VOLATILE, TL_EV_ACKED, TL_EV_UP, TL_EV_DOWN, TL_EV_REFUSED } tl_event_kind;
+
+typedef struct {
+    tl_event_kind kind;
+    uint32_t epoch, sequence; /* DURABLE, ACKED */
+    uint32_t boot, lost;      /* UP */
+    uint8_t minor, reason;    /* UP, REFUSED */
+    const uint8_t *payload;   /* DURABLE, VOLATILE; valid during the call */
+    size_t length;
+} tl_event;
+
+typedef void (*tl_sink)(void *context, const tl_event *event);
+
+typedef struct {
+    uint64_t bytes_in, bytes_out, frames_in, frames_out, too_long, bad_cobs, bad_crc, malformed, duplicates,
+        retransmits, gaps, false_acks, ups;
+} tl_stats;
+
+typedef struct {
+    tl_config config;
+    tl_stats stats;
+    bool up;
+    uint32_t acknowledged;
+    /* The rest is the endpoint's own. */
+    tl_accumulator rx;
+    uint32_t resume_epoch, resume_sequence, delivered;
+    bool has_peer;
+    uint32_t peer_boot, peer_epoch;
+    uint64_t hello_due_ms;
+    int refuse;
+    bool ack_due, gap_due, gap_told, event_last;
+    uint32_t next, highest;
+    uint64_t sent_ms[TL_WINDOW_MAX];
+    bool rtt_known;
+    uint64_t rtt_ms, variation_x4_ms, timeout_ms, timer_ms, heard_ms, spoke_ms;
+    uint8_t scratch[TL_PAYLOAD_MAX];
+} tl_endpoint;
+
+/* `acknowledged`: what the other end is known to have of our log (0 if unknown); `last`: the last on disk. */
+void tl_init(tl_endpoint *end, const tl_config *config, uint32_t resume_epoch, uint32_t resume_sequence,
+             uint32_t acknowledged, uint32_t last, uint64_t now_ms);
+
+/* Takes any bytes that came. On TL_EV_DURABLE store the message, sync, then call tl_stored (also from
+ * within the sink); if that fails, tl_not_stored. */
+void tl_receive(tl_endpoint *end, uint64_t now_ms, const uint8_t *bytes, size_t length, tl_sink sink, void *context);
+
+void tl_stored(tl_endpoint *end, uint32_t epoch, uint32_t sequence);
+void tl_not_stored(tl_endpoint *end);
+
+/* The port was opened anew. */
+void tl_reconnected(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *context);
+
+/* Writes the next frame, returns its length; 0: nothing to say now. Call it until then. */
+size_t tl_poll(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8_t wire[TL_WIRE_MAX], tl_sink sink,
+               void *context);
+
+/* When tl_poll has something to say by itself. */
+uint64_t tl_deadline(const tl_endpoint *end);
+
+#endif
