@@ -51,8 +51,8 @@ faults! {
     CameraLost = "camera_lost",
     /// No engine worked.
     EngineFailed = "engine_failed",
-    /// The scale could not be read.
-    ScaleLost = "scale_lost",
+    /// The scale said nothing.
+    ScaleSilent = "scale_silent",
 }
 
 /// How often each fault happened.

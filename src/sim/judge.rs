@@ -47,6 +47,25 @@ pub struct Booked {
     pub closed: Option<(Outcome, i64)>,
     /// How many receipts were booked.
     pub receipts: u32,
+    /// Money that is given back, minor units.
+    pub refunded_minor: i64,
+    /// It was paid twice, or closed in two ways.
+    pub contradicted: bool,
+}
+
+impl Booked {
+    /// Whether the sale's money and its end fit together.
+    fn is_settled(&self) -> bool {
+        let Self { taken_minor, closed, receipts, refunded_minor, contradicted } = *self;
+        let fits = match (taken_minor, closed) {
+            (Some(taken), Some((Outcome::Paid, total))) => taken == total && receipts == 1 && refunded_minor == 0,
+            (Some(taken), Some(_)) => receipts == 0 && refunded_minor == taken,
+            (None, Some((outcome, _))) => outcome != Outcome::Paid && receipts == 0 && refunded_minor == 0,
+            (None, None) => receipts == 0,
+            (Some(_), None) => false,
+        };
+        fits && !contradicted
+    }
 }
 
 /// The judge of one world.
@@ -56,7 +75,7 @@ pub struct Judge {
     pub verdict: Verdict,
     /// In words, one line each.
     pub findings: Vec<String>,
-    opened: BTreeSet<SaleId>,
+    taken: BTreeMap<SaleId, i64>,
     offers: BTreeMap<(SaleId, u16), Cart>,
     open: BTreeSet<SaleId>,
     closed: BTreeMap<SaleId, (Outcome, i64)>,
@@ -73,17 +92,14 @@ impl Judge {
         self.find(now_ms, text);
     }
 
-    /// A session began.
-    pub fn opened(&mut self, now_ms: u64, sale: SaleId) {
-        self.verdict.sessions += 1;
-        if !self.opened.insert(sale) {
-            self.verdict.duplicated += 1;
-            self.find(now_ms, format!("sale {sale} began twice"));
-        }
+    /// A planted POS took money that its journal may not know of.
+    pub fn money_taken(&mut self, sale: SaleId, amount_minor: i64) {
+        self.taken.insert(sale, amount_minor);
     }
 
-    /// The core decided to offer: what it offers must be what lies there.
+    /// The core decided: what it offers must be what lies there.
     pub fn decided(&mut self, now_ms: u64, message: &ToPos, tray: &Tray) {
+        self.verdict.sessions += u64::from(matches!(message, ToPos::SessionOpened { .. }));
         let ToPos::Offer { sale, revision, cart } = message else { return };
         if !tray.is(now_ms, cart) {
             let lines: Vec<String> = cart.lines.iter().map(|line| format!("{}x{}", line.sku, line.quantity)).collect();
@@ -132,6 +148,12 @@ impl Judge {
                 self.find(now_ms, format!("sale {sale}: the till closed it {closed:?}, the POS has {booked:?}"));
             }
         }
+        for (sale, taken) in std::mem::take(&mut self.taken) {
+            if pos.get(&sale).and_then(|booked| booked.taken_minor) != Some(taken) {
+                self.verdict.lost += 1;
+                self.find(now_ms, format!("sale {sale}: {taken} was taken, the POS's books do not know of it"));
+            }
+        }
         for (sale, booked) in pos {
             let known = self.offers.keys().any(|(offered, _)| offered == sale);
             if !known && (booked.taken_minor.is_some() || booked.closed.is_some()) {
@@ -142,19 +164,13 @@ impl Judge {
                 self.verdict.duplicated += 1;
                 self.find(now_ms, format!("sale {sale} has {} receipts", booked.receipts));
             }
-            match (booked.taken_minor, booked.closed) {
-                (Some(taken), Some((Outcome::Paid, total))) if taken == total && booked.receipts == 1 => {
-                    self.verdict.paid += 1;
-                }
-                // Closed as anything but paid: the POS gives the money back, which is its own affair.
-                (_, Some((Outcome::Cancelled | Outcome::Abandoned, _))) if booked.receipts == 0 => {}
-                (None, None) if booked.receipts == 0 => {}
-                (Some(_), None) => {
-                    self.verdict.lost += 1;
-                    self.find(now_ms, format!("sale {sale}: money was taken and the till never closed it"));
-                }
-                _ => self.violation(now_ms, format!("sale {sale}: the POS's books contradict themselves: {booked:?}")),
+            if booked.taken_minor.is_some() && booked.closed.is_none() {
+                self.verdict.lost += 1;
+                self.find(now_ms, format!("sale {sale}: money was taken and the till never closed it"));
+            } else if !booked.is_settled() {
+                self.violation(now_ms, format!("sale {sale}: the POS's books do not add up: {booked:?}"));
             }
+            self.verdict.paid += u64::from(booked.receipts > 0);
         }
     }
 }

@@ -2,7 +2,6 @@
 //! books and POS that run at a counter. A seed is a world; the same seed gives the same world byte for
 //! byte. It must never read a clock, a file or an environment. Read next: `world`, then `judge`.
 
-mod counter;
 pub mod faults;
 mod judge;
 mod line;
@@ -12,6 +11,7 @@ mod power;
 mod rng;
 mod shop;
 mod shopper;
+mod till;
 mod tray;
 mod world;
 

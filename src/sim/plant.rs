@@ -23,22 +23,22 @@ plants! {
     AckBeforeFsync = "ack-before-fsync",
     /// fsync of folders does nothing: a new segment may be gone after a power cut.
     ForgotParentFsync = "forgot-parent-fsync",
+    /// A write that a full or failing disk refuses counts as done.
+    WriteErrorIgnored = "write-error-ignored",
     /// Damaged frames come with a checksum that fits.
     CrcNotChecked = "crc-not-checked",
-    /// After a restart session numbers begin anew.
-    SessionReused = "session-reused",
-    /// After a restart nobody asks what became of the open offer.
-    NoRecovery = "no-recovery",
-    /// What a failing disk refuses is dropped.
-    DropWhenFull = "drop-when-full",
+    /// After a restart the till's outbox begins anew under the old epoch, so that sale ids come again.
+    OutboxNotKept = "outbox-not-kept",
+    /// After a restart the till has forgotten its last record and gives its number to another.
+    TillForgetsLast = "till-forgets-last",
+    /// After a restart the POS has forgotten the last thing that it acknowledged.
+    PosForgetsLast = "pos-forgets-last",
+    /// The POS takes the money before its journal has the payment.
+    MoneyBeforeJournal = "money-before-journal",
     /// The scale is not asked.
     MassNotChecked = "mass-not-checked",
     /// A guess is charged.
     UnsureCharged = "unsure-charged",
-    /// An offer is not taken back when the goods change.
-    WithdrawForgotten = "withdraw-forgotten",
-    /// After a restart the POS has forgotten the last thing that it acknowledged.
-    PosForgetsLast = "pos-forgets-last",
 }
 
 impl std::str::FromStr for Plant {

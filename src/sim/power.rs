@@ -80,8 +80,9 @@ impl<N: Node> Power<N> {
     /// No room on this end's disks for a while.
     pub fn fill_disk(&mut self, until_ms: u64) {
         self.full_until_ms = Some(until_ms);
+        let ignored = self.plant == Some(Plant::WriteErrorIgnored);
         for disk in &self.disks {
-            disk.forever(Some(fault::Fault::NoSpace));
+            disk.forever(Some(if ignored { fault::Fault::Swallowed } else { fault::Fault::NoSpace }));
         }
     }
 
@@ -159,8 +160,11 @@ impl<N: Node> Power<N> {
                 }
             }
         }
-        if self.end == End::Pos && self.plant == Some(Plant::PosForgetsLast) {
-            forget_last(&self.disks[1]);
+        match (self.plant, self.end) {
+            (Some(Plant::PosForgetsLast), End::Pos) => forget_last(&self.disks[1]),
+            (Some(Plant::TillForgetsLast), End::Till) => forget_last(&self.disks[0]),
+            (Some(Plant::OutboxNotKept), End::Till) => self.disks[0] = FaultDisk::default(),
+            _ => {}
         }
         self.on_ms = around.now_ms + self.rng.between(50, 5_000);
     }
@@ -168,6 +172,7 @@ impl<N: Node> Power<N> {
     /// Decides at which operation each disk fails next.
     fn arm(&mut self, around: &mut Around) {
         let rate = self.weather.crash_in_disk + self.weather.disk_error;
+        let ignored = self.plant == Some(Plant::WriteErrorIgnored);
         for (disk, armed) in self.disks.iter().zip(&mut self.armed) {
             if let Some((at, fault)) = *armed {
                 if disk.operations() <= at {
@@ -182,6 +187,7 @@ impl<N: Node> Power<N> {
                 let cut = self.rng.between(1, rate) <= self.weather.crash_in_disk;
                 let fault = match (cut, self.rng.between(0, 2)) {
                     (true, _) => fault::Fault::PowerCut,
+                    _ if ignored => fault::Fault::Swallowed,
                     (false, 0) => fault::Fault::NoSpace,
                     (false, 1) => fault::Fault::ReadOnly,
                     (false, _) => fault::Fault::Eio,
@@ -193,7 +199,7 @@ impl<N: Node> Power<N> {
     }
 }
 
-/// The planted bug: the last byte of the journal's last segment goes, and with it the last record.
+/// The planted bug: the last byte of the log's last segment goes, and with it the last record.
 fn forget_last(disk: &FaultDisk) {
     let names = disk.fs().list().unwrap_or_default();
     if let Some(last) = names.iter().filter(|name| name.ends_with(".log")).max() {

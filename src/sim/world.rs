@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use till_link::Phase;
 
-use crate::sim::counter::Counter;
 use crate::sim::faults::{Counts, Fault, Weather};
 use crate::sim::judge::Judge;
 use crate::sim::line::{Cable, End};
@@ -12,7 +11,8 @@ use crate::sim::plant::Plant;
 use crate::sim::power::Power;
 use crate::sim::rng::Rng;
 use crate::sim::shop::Shop;
-use crate::sim::shopper::{Deed, Shopper};
+use crate::sim::shopper::Shopper;
+use crate::sim::till::Till;
 use crate::sim::tray::Tray;
 
 /// How long a world lasts, simulated.
@@ -60,7 +60,7 @@ impl Around {
 pub struct World {
     around: Around,
     cable: SharedCable,
-    counter: Power<Counter>,
+    counter: Power<Till>,
     shop: Power<Shop>,
     shopper: Shopper,
     weather: Weather,
@@ -112,7 +112,7 @@ impl World {
         if steps >= STEPS_MAX {
             self.around.judge.violation(now_ms, format!("the world spins: {steps} steps"));
         }
-        match self.counter.node().map(Counter::phase) {
+        match self.counter.node().map(Till::phase) {
             Some(Phase::Idle) => {}
             other => self.around.judge.violation(now_ms, format!("the session does not end: {other:?}")),
         }
@@ -172,10 +172,7 @@ impl World {
         }
         if let (Some(deed), Some(shop)) = (deed, self.shop.node_mut()) {
             self.around.tell(|| format!("shopper {deed:?}"));
-            match deed {
-                Deed::Pay => shop.pay(&mut self.around),
-                Deed::Cancel => shop.cancel(&mut self.around),
-            }
+            shop.press(&mut self.around, deed);
         }
     }
 
@@ -204,7 +201,7 @@ impl World {
         }
         if self.rng.chance(weather.senses) {
             let until_ms = self.around.now_ms + self.rng.between(300, 8_000);
-            let sense = [Fault::CameraLost, Fault::EngineFailed, Fault::ScaleLost][self.rng.below(3)];
+            let sense = [Fault::CameraLost, Fault::EngineFailed, Fault::ScaleSilent][self.rng.below(3)];
             if let Some(counter) = self.counter.node_mut() {
                 counter.lose(&mut self.around, sense, until_ms);
             }
