@@ -25,6 +25,8 @@ pub mod counter;
 pub mod pos;
 /// Lock-step driver: footage and a script through every room, the same input giving the same bytes.
 pub mod replay;
+/// Seeded faults over core, books and POS: what must hold in any world is checked in thousands.
+pub mod sim;
 /// Threads, channels, supervisor, signals and the control socket: the live driver.
 pub mod runtime;
 #[cfg(test)]

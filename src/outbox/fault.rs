@@ -18,8 +18,19 @@ pub enum Fault {
     NoSpace,
     /// EROFS, nothing done.
     ReadOnly,
+    /// A planted bug: a write does nothing and says that it did.
+    Swallowed,
     /// The power fails: half of a write is done, everything afterwards fails until [`FaultDisk::reboot`].
     PowerCut,
+}
+
+/// What a power cut left of what was not synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Bytes, and names of files, that are gone.
+    pub lost: u64,
+    /// Bytes that are there all the same.
+    pub kept: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,19 +98,29 @@ impl FaultDisk {
     /// Power off and on. Of what was not synced a part may be there all the same: `kept_permille` of each
     /// file's unsynced tail survives.
     pub fn reboot(&self, kept_permille: u32) {
+        self.cut_power(kept_permille);
+    }
+
+    /// The same, and says what became of what was not synced.
+    pub fn cut_power(&self, kept_permille: u32) -> Left {
+        let mut left = Left::default();
         let mut state = self.state();
         state.dead = false;
         state.plan = None;
+        left.lost = state.names.keys().filter(|name| !state.synced_names.contains_key(*name)).count() as u64;
         state.names = state.synced_names.clone();
         for inode in &mut state.inodes {
             let common = inode.now.iter().zip(&inode.synced).take_while(|(a, b)| a == b).count();
             if inode.now.len() > inode.synced.len() && common == inode.synced.len() {
                 let tail = inode.now.len() - common;
                 let kept = common + tail * kept_permille.min(1000) as usize / 1000;
+                left.kept += (kept - common) as u64;
+                left.lost += (inode.now.len() - kept) as u64;
                 inode.synced = inode.now.get(..kept).unwrap_or(&inode.now).to_vec();
             }
             inode.now = inode.synced.clone();
         }
+        left
     }
 
     /// Overwrites the synced bytes of a file, as a failing disk does.
@@ -143,7 +164,7 @@ impl FaultFs {
     fn whole(&self, act: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.0.state();
         match Self::meet(&mut state)? {
-            None | Some(Fault::NoSpace) => act(&mut state),
+            None | Some(Fault::NoSpace | Fault::Swallowed) => act(&mut state),
             Some(_) => Err(Errno::IO.into()),
         }
     }
@@ -188,6 +209,9 @@ impl Fs for FaultFs {
         let mut state = self.0.state();
         let fault = Self::meet(&mut state)?;
         let file = inode(&mut state, name)?;
+        if fault == Some(Fault::Swallowed) {
+            return Ok(());
+        }
         let kept = if fault.is_some() { bytes.len() / 2 } else { bytes.len() };
         file.now.resize(offset as usize, 0);
         file.now.extend_from_slice(bytes.get(..kept).unwrap_or(bytes));

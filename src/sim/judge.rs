@@ -1,0 +1,176 @@
+//! Knows the truth and holds both ends to it: nothing offered that does not lie there, no sale lost, none
+//! twice, none invented, and in the end the books of both agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use till_link::{Cart, Outcome, SaleId, ToPos};
+
+use crate::sim::tray::Tray;
+
+/// What the judge found. `lost`, `duplicated` and `violations` are 0 in a sound world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Sessions that began.
+    pub sessions: u64,
+    /// Sales that were paid and stand in both books.
+    pub paid: u64,
+    /// Sales that one end took money for, or closed, and the other never heard of.
+    pub lost: u64,
+    /// Sales that stand twice anywhere.
+    pub duplicated: u64,
+    /// Everything else that must not be.
+    pub violations: u64,
+}
+
+impl Verdict {
+    /// Adds what was found in another world.
+    pub fn merge(&mut self, other: &Self) {
+        self.sessions += other.sessions;
+        self.paid += other.paid;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.violations += other.violations;
+    }
+
+    /// Whether nothing was found.
+    pub fn is_sound(&self) -> bool {
+        (self.lost, self.duplicated, self.violations) == (0, 0, 0)
+    }
+}
+
+/// What the POS has in its own books about one sale, read from its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Booked {
+    /// Money that was taken, minor units.
+    pub taken_minor: Option<i64>,
+    /// How the counter closed it, and the total.
+    pub closed: Option<(Outcome, i64)>,
+    /// How many receipts were booked.
+    pub receipts: u32,
+    /// Money that is given back, minor units.
+    pub refunded_minor: i64,
+    /// It was paid twice, or closed in two ways.
+    pub contradicted: bool,
+}
+
+impl Booked {
+    /// Whether the sale's money and its end fit together.
+    fn is_settled(&self) -> bool {
+        let Self { taken_minor, closed, receipts, refunded_minor, contradicted } = *self;
+        let fits = match (taken_minor, closed) {
+            (Some(taken), Some((Outcome::Paid, total))) => taken == total && receipts == 1 && refunded_minor == 0,
+            (Some(taken), Some(_)) => receipts == 0 && refunded_minor == taken,
+            (None, Some((outcome, _))) => outcome != Outcome::Paid && receipts == 0 && refunded_minor == 0,
+            (None, None) => receipts == 0,
+            (Some(_), None) => false,
+        };
+        fits && !contradicted
+    }
+}
+
+/// The judge of one world.
+#[derive(Debug, Default)]
+pub struct Judge {
+    /// What was found.
+    pub verdict: Verdict,
+    /// In words, one line each.
+    pub findings: Vec<String>,
+    taken: BTreeMap<SaleId, i64>,
+    offers: BTreeMap<(SaleId, u16), Cart>,
+    open: BTreeSet<SaleId>,
+    closed: BTreeMap<SaleId, (Outcome, i64)>,
+}
+
+impl Judge {
+    fn find(&mut self, now_ms: u64, text: String) {
+        self.findings.push(format!("{now_ms:>8} !! {text}"));
+    }
+
+    /// Something is wrong that has no name of its own.
+    pub fn violation(&mut self, now_ms: u64, text: String) {
+        self.verdict.violations += 1;
+        self.find(now_ms, text);
+    }
+
+    /// A planted POS took money that its journal may not know of.
+    pub fn money_taken(&mut self, sale: SaleId, amount_minor: i64) {
+        self.taken.insert(sale, amount_minor);
+    }
+
+    /// The core decided: what it offers must be what lies there.
+    pub fn decided(&mut self, now_ms: u64, message: &ToPos, tray: &Tray) {
+        self.verdict.sessions += u64::from(matches!(message, ToPos::SessionOpened { .. }));
+        let ToPos::Offer { sale, revision, cart } = message else { return };
+        if !tray.is(now_ms, cart) {
+            let lines: Vec<String> = cart.lines.iter().map(|line| format!("{}x{}", line.sku, line.quantity)).collect();
+            self.violation(now_ms, format!("sale {sale} offers {} but {:?} lie there", lines.join(" "), tray.things));
+        }
+        if cart.sum_minor() != Some(cart.total_minor) {
+            self.violation(now_ms, format!("sale {sale}: {} is not the sum of the lines", cart.total_minor));
+        }
+        if self.closed.contains_key(sale) {
+            self.violation(now_ms, format!("sale {sale} is offered after its end"));
+        }
+        // The offer is known before its append returned: a crash in between may leave it on the disk.
+        if self.offers.insert((*sale, *revision), cart.clone()).is_some_and(|before| before != *cart) {
+            self.violation(now_ms, format!("offer {revision} of sale {sale} was made twice with different goods"));
+        }
+    }
+
+    /// A durable message is in the till's books: it must never be lost from here on.
+    pub fn stored(&mut self, now_ms: u64, message: &ToPos) {
+        if let ToPos::Offer { sale, .. } = message {
+            self.open.insert(*sale);
+        }
+        let ToPos::Closed { sale, revision, outcome, cart } = message else { return };
+        self.open.remove(sale);
+        if self.offers.get(&(*sale, *revision)).is_none_or(|offered| offered != cart) {
+            self.violation(now_ms, format!("sale {sale} was closed with goods that offer {revision} did not name"));
+        }
+        if self.closed.insert(*sale, (*outcome, cart.total_minor)).is_some() {
+            self.verdict.duplicated += 1;
+            self.find(now_ms, format!("sale {sale} was closed twice in the till's books"));
+        }
+    }
+
+    /// The wire has healed and everything was said: do the books agree?
+    pub fn audit(&mut self, now_ms: u64, pos: &BTreeMap<SaleId, Booked>) {
+        for sale in std::mem::take(&mut self.open) {
+            // Its end may be on the disk though the append that wrote it was cut short.
+            if pos.get(&sale).is_none_or(|booked| booked.closed.is_none()) {
+                self.violation(now_ms, format!("sale {sale} was offered and never ended"));
+            }
+        }
+        for (sale, closed) in std::mem::take(&mut self.closed) {
+            let booked = pos.get(&sale).copied().unwrap_or_default();
+            if booked.closed != Some(closed) {
+                self.verdict.lost += 1;
+                self.find(now_ms, format!("sale {sale}: the till closed it {closed:?}, the POS has {booked:?}"));
+            }
+        }
+        for (sale, taken) in std::mem::take(&mut self.taken) {
+            if pos.get(&sale).and_then(|booked| booked.taken_minor) != Some(taken) {
+                self.verdict.lost += 1;
+                self.find(now_ms, format!("sale {sale}: {taken} was taken, the POS's books do not know of it"));
+            }
+        }
+        for (sale, booked) in pos {
+            let known = self.offers.keys().any(|(offered, _)| offered == sale);
+            if !known && (booked.taken_minor.is_some() || booked.closed.is_some()) {
+                self.violation(now_ms, format!("sale {sale} stands in the POS's books but was never offered: {booked:?}"));
+                continue;
+            }
+            if booked.receipts > 1 {
+                self.verdict.duplicated += 1;
+                self.find(now_ms, format!("sale {sale} has {} receipts", booked.receipts));
+            }
+            if booked.taken_minor.is_some() && booked.closed.is_none() {
+                self.verdict.lost += 1;
+                self.find(now_ms, format!("sale {sale}: money was taken and the till never closed it"));
+            } else if !booked.is_settled() {
+                self.violation(now_ms, format!("sale {sale}: the POS's books do not add up: {booked:?}"));
+            }
+            self.verdict.paid += u64::from(booked.receipts > 0);
+        }
+    }
+}
