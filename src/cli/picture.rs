@@ -25,7 +25,7 @@ pub fn load(path: &Path) -> Result<Frame, String> {
     let (width, height) = rgb.dimensions();
     let mut planes = [Plane::default(); 3];
     planes[0].stride = width as usize * 3;
-    Ok(Frame { format: PixelFormat::Rgb, width, height, planes, data: rgb.into_raw(), captured_ns: 0, sequence: 0 })
+    Ok(Frame { format: PixelFormat::Rgb, width, height, planes, data: rgb.into_raw(), ..Frame::with_capacity(0, 0) })
 }
 
 #[cfg(test)]
