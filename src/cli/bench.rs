@@ -111,3 +111,30 @@ pub fn noise_frame(width: u32, height: u32) -> Frame {
     frame.planes[0] = Plane { offset: 0, stride };
     frame
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn prints_both_rates_and_their_ratio() {
+        let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs");
+        let pipeline = PipelineArgs {
+            engine,
+            backend: Backend::Rten,
+            ort_dylib: None,
+            threads: 1,
+            frames: 3,
+            picture: None,
+            json: true,
+        };
+        let mut out = Vec::new();
+        assert_eq!(run(&BenchArgs { command: BenchCommand::Pipeline(pipeline) }, &mut out).unwrap(), Exit::Ok);
+        let v: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let number = |key: &str| v[key].as_f64().unwrap();
+        assert!((number("ratio") - number("pipeline_per_s") / number("engine_per_s")).abs() < 1e-9);
+        assert_eq!(v["schema"], "till.bench-pipeline/1");
+    }
+}

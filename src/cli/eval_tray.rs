@@ -239,3 +239,76 @@ fn to_text(o: &Outcome) -> String {
 pub fn short(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pictures for the test engine `blobs`: squares of 32 pixels in frames of 128x96.
+    fn write_data(dir: &Path) {
+        let square = |picture: &mut image::RgbImage, x0: u32, y0: u32, colour| {
+            (0..32 * 32).for_each(|i| picture.put_pixel(x0 + i % 32, y0 + i / 32, image::Rgb(colour)));
+        };
+        for (name, squares) in [
+            ("right.png", vec![(16, 16, [255, 0, 0]), (80, 48, [0, 255, 0])]),
+            // The annotations know of one item that isn't there.
+            ("wrong.png", vec![(16, 16, [255, 0, 0]), (80, 48, [255, 255, 255])]),
+        ] {
+            let mut picture = image::RgbImage::new(128, 96);
+            squares.into_iter().for_each(|(x, y, c)| square(&mut picture, x, y, c));
+            picture.save(dir.join(name)).unwrap();
+        }
+        let text = r#"{"images":[{"id":1,"file_name":"right.png","width":128,"height":96,"level":"easy"},
+            {"id":2,"file_name":"wrong.png","width":128,"height":96}],
+            "categories":[{"id":1,"name":"red"},{"id":2,"name":"green"}],
+            "annotations":[{"image_id":1,"category_id":1,"bbox":[16,16,32,32]},
+            {"image_id":1,"category_id":2,"bbox":[80,48,32,32]},
+            {"image_id":2,"category_id":1,"bbox":[16,16,32,32]},{"image_id":2,"category_id":1,"bbox":[60,60,20,20]}]}"#;
+        std::fs::write(dir.join("annotations.json"), text).unwrap();
+    }
+
+    fn args(data: &Path) -> EvalTrayArgs {
+        let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs");
+        let (data, report) = (data.to_path_buf(), Some(data.join("report.html")));
+        EvalTrayArgs { engine, data, backend: Backend::Rten, ort_dylib: None, threads: 1, json: true, report }
+    }
+
+    #[test]
+    fn figures_and_report_of_two_pictures() {
+        let dir = tempfile::tempdir().unwrap();
+        write_data(dir.path());
+        let mut out = Vec::new();
+        assert_eq!(run(&args(dir.path()), &mut out).unwrap(), Exit::Ok);
+        let v: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&v["schema"], &v["images"]), (&json!("till.eval-tray/1"), &json!(2)));
+        let acc = |level: &str| v["levels"][level]["cAcc"].clone();
+        assert_eq!((acc("easy"), acc("medium"), acc("all")), (json!(1.0), Value::Null, json!(0.5)));
+        // Red: 2 of 3 found at full precision, which is 67 of 101 recalls; green: all.
+        let map50 = v["mAP50"].as_f64().unwrap();
+        assert!((map50 - (67.0 / 101.0 + 1.0) / 2.0).abs() < 1e-6, "{map50}");
+        assert!(v["wrong"][0].as_str().unwrap().ends_with("wrong.png") && v["ms_per_image"].as_f64().unwrap() > 0.0);
+        let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
+        assert!(page.contains("1 wrong carts") && page.contains("wrong.png") && !page.contains("right.png"));
+        let mut text = Vec::new();
+        run(&EvalTrayArgs { json: false, ..args(dir.path()) }, &mut text).unwrap();
+        assert!(String::from_utf8(text).unwrap().contains("easy           1   100.00"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_data_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = || run(&args(dir.path()), &mut Vec::new()).unwrap_err();
+        assert!(error().message.contains("annotations.json"));
+        write_data(dir.path());
+        let picture = dir.path().join("wrong.png");
+        image::RgbImage::new(96, 128).save(&picture).unwrap();
+        assert!(error().message.contains("is 96x128 when upright, the annotations say 128x96"));
+        std::fs::write(&picture, "no picture").unwrap();
+        assert!(error().message.contains("wrong.png"));
+        std::fs::remove_file(&picture).unwrap();
+        let e = error();
+        assert!(e.exit == Exit::Failed && e.message.contains("wrong.png"));
+        let engine = dir.path().to_path_buf();
+        assert_eq!(run(&EvalTrayArgs { engine, ..args(dir.path()) }, &mut Vec::new()).unwrap_err().exit, Exit::Config);
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
-use crate::capture::{Frame, Matrix, PixelFormat, Plane};
+use crate::capture::{Frame, PixelFormat, Plane};
 
 /// Reads a JPEG or PNG: grey, 16 bits, transparency, CMYK and EXIF rotation are brought to upright RGB.
 ///
@@ -25,16 +25,7 @@ pub fn load(path: &Path) -> Result<Frame, String> {
     let (width, height) = rgb.dimensions();
     let mut planes = [Plane::default(); 3];
     planes[0].stride = width as usize * 3;
-    Ok(Frame {
-        format: PixelFormat::Rgb,
-        width,
-        height,
-        planes,
-        data: rgb.into_raw(),
-        captured_ns: 0,
-        sequence: 0,
-        matrix: Matrix::default(),
-    })
+    Ok(Frame { format: PixelFormat::Rgb, width, height, planes, data: rgb.into_raw(), ..Frame::with_capacity(0, 0) })
 }
 
 #[cfg(test)]

@@ -119,3 +119,6 @@ impl TrayVision {
         self.score
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,18 +74,25 @@ impl Track {
     }
 
     /// It was seen as `d`. A second label counts from `second_floor` on; a shift of more than `still_shift`
-    /// sides from where it lay means that it moves.
+    /// sides from where it lay, the detector's jitter smoothed away, means that it moves.
     pub fn saw(&mut self, d: &Detection, second_floor: f32, still_shift: f32) {
         self.seen = self.seen << 1 | 1;
         (self.missed, self.fresh) = (0, true);
-        let [x, y] = centre(d.bbox);
-        let shift = (x - self.rest[0]).hypot(y - self.rest[1]);
-        if shift > still_shift * side(d.bbox) {
+        let limit = still_shift * side(d.bbox);
+        let from_rest = |bbox| {
+            let [x, y] = centre(bbox);
+            (x - self.rest[0]).hypot(y - self.rest[1])
+        };
+        if from_rest(d.bbox) > 2.0 * limit {
             // Moving: the box follows at once, the smoothing is for a thing at rest.
-            (self.rest, self.still_frames, self.bbox) = ([x, y], 0, d.bbox);
+            (self.rest, self.still_frames, self.bbox) = (centre(d.bbox), 0, d.bbox);
         } else {
-            self.still_frames = self.still_frames.saturating_add(1);
-            self.bbox.iter_mut().zip(d.bbox).for_each(|(old, new)| *old += 0.5 * (new - *old));
+            let mut bbox = self.bbox;
+            bbox.iter_mut().zip(d.bbox).for_each(|(old, new)| *old += 0.5 * (new - *old));
+            let creeps = from_rest(bbox) > limit;
+            self.still_frames = if creeps { 0 } else { self.still_frames.saturating_add(1) };
+            self.rest = if creeps { centre(bbox) } else { self.rest };
+            self.bbox = bbox;
         }
         let (second, score) = d.runner_up.filter(|(_, s)| *s >= second_floor).unwrap_or((0, 0.0));
         let vote = Vote { label: d.label, score_permille: permille(d.score), second, second_permille: permille(score) };

@@ -1,0 +1,53 @@
+//! Every engine of the project gives the same outputs on both backends, on real pictures of the counter.
+
+use std::path::{Path, PathBuf};
+
+use till::cli::engine::{PARITY, parity};
+use till::cli::picture;
+use till::engine::{self, Backend, Choice, EngineErrorKind, Manifest};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Real frames of the counter, spread over the products; none without the data.
+fn pictures() -> Vec<PathBuf> {
+    let data = std::env::var_os("TILL_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let dir = data.join("counter8/images");
+    let Ok(entries) = std::fs::read_dir(&dir) else {
+        println!("skipped: no data at {}", dir.display());
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    files.sort();
+    files.into_iter().step_by(40).collect()
+}
+
+#[test]
+fn both_backends_give_the_same_outputs() {
+    let folders = std::fs::read_dir(root().join("engines")).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
+    let mut folders: Vec<PathBuf> = folders.filter(|p| p.join("manifest.toml").exists()).collect();
+    folders.push(root().join("tests/data/blobs"));
+    let pictures = pictures();
+    for folder in folders {
+        let manifest = Manifest::load(&folder).unwrap();
+        let mut engines = Vec::new();
+        for backend in [Backend::Rten, Backend::OnnxRuntime] {
+            match engine::load(&manifest, &Choice { backend, ..Choice::default() }) {
+                Ok(engine) => engines.push(engine),
+                Err(e) if e.kind == EngineErrorKind::Backend => {
+                    println!("skipped: {e}");
+                    return;
+                }
+                Err(e) => panic!("{e}"),
+            }
+        }
+        let mut worst = parity(&manifest, &mut engines, None).unwrap().unwrap();
+        for file in &pictures {
+            let frame = picture::load(file).unwrap();
+            worst = worst.max(parity(&manifest, &mut engines, Some(&frame)).unwrap().unwrap());
+        }
+        println!("{}: largest difference {worst:e} over noise and {} pictures", manifest.name, pictures.len());
+        assert!(worst <= PARITY, "{}: {worst}", manifest.name);
+    }
+}
