@@ -195,5 +195,5 @@ const PREFACE: &str = "\
 `conf.d` beside it, in the order of their names. A later file wins key by key; a camera's source in a later file takes
 the place of the source in an earlier one. A relative path starts at the folder of the file it is written in. Unknown
 keys and sections are refused: `till config check --config FILE` says file, line, key, what was found and what is
-allowed, and exits with 3. SIGHUP makes the daemon read its files again; if they are wrong, the old ones stay in force.
+allowed, and exits with 3. SIGHUP reloads the catalogue and the log level; everything else holds from the next start on.
 ";
