@@ -106,8 +106,9 @@ def fit(raw, truths, labels):
     return best
 
 
-def fit_sure(found, truths, labels, score):
-    """The least score at which no more than 0.5 % of the detections above it are wrong (class or ghost)."""
+def fit_sure(found, truths, labels, score, wrong=0.01, most=0.6):
+    """The least score above which at most `wrong` of the detections are wrong (class or ghost), but no more than
+    `most`: the counter compares it with the mean over a track's frames, which varies less than one picture does."""
     pairs = []
     for (b, s, c), (tb, tl) in zip(found, truths):
         m = iou(b, tb) if len(tb) and len(b) else np.zeros((len(b), max(1, len(tb))))
@@ -115,11 +116,11 @@ def fit_sure(found, truths, labels, score):
             if s[j] >= score and labels[int(c[j])] not in (UNKNOWN, HAND):
                 right = len(tb) and any(m[j, i] > 0.5 and tl[i] == c[j] for i in range(len(tb)))
                 pairs.append((s[j], not right))
-    for t in np.arange(max(score, 0.3), 0.9, 0.01):
+    for t in np.arange(max(score, 0.3), most, 0.01):
         above = [w for s, w in pairs if s >= t]
-        if not above or np.mean(above) <= 0.005:
+        if not above or np.mean(above) <= wrong:
             return round(float(t), 2)
-    return 0.9
+    return most
 
 
 def summary(found, truths, labels, score):

@@ -29,6 +29,7 @@ class Style:
     unknown: float = 0.45           # pictures with goods that are not sold
     hand: float = 0.18              # pictures with hands
     invented_table: float = 0.35
+    focus: tuple = ()               # labels that are hard to tell apart: a third of the pictures shows mainly these
     light: float = 1.0              # strength of exposure, white balance, noise, blur, JPEG
 
 
@@ -171,6 +172,8 @@ class Composer:
         known = len(self.store.cutouts)
         unknown = self.store.labels.index(UNKNOWN)
         some = products or rng.permutation(known)[: int(rng.integers(1, known + 1))]
+        if st.focus and not products and rng.random() < 0.35:
+            some = [*st.focus, *some[:1]]
         picks, strangers = [], rng.random() < st.unknown
         share = rng.choice([0.15, 0.35, 1.0], p=[0.5, 0.4, 0.1])
         while len(picks) < n:

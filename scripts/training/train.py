@@ -103,6 +103,7 @@ def main():
     p.add_argument("--tables", type=float, default=Style.invented_table, help="share of invented table tops")
     p.add_argument("--hands", type=float, default=0.18)
     p.add_argument("--unknown", type=float, default=0.45)
+    p.add_argument("--focus", nargs="+", default=[], help="labels that are hard to tell apart")
     p.add_argument("--validate-every", type=float, default=0.1, help="share of the budget")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
@@ -147,7 +148,7 @@ def main():
                     "config": net.config, "labels": store.labels, "source": source}, tmp)
         tmp.replace(last)
 
-    style = Style(hand=a.hands, unknown=a.unknown, scale=tuple(a.scale), invented_table=a.tables)
+    style = Style(hand=a.hands, unknown=a.unknown, scale=tuple(a.scale), invented_table=a.tables, focus=tuple(store.labels.index(f) for f in a.focus))
     bounds = np.cumsum([s[0] for s in STAGES])
     stage, feed, seen = -1, None, 0
     began = saved = tick = time.time()
