@@ -209,6 +209,11 @@ impl Player {
         Err("the two ends of the link do not come to rest".into())
     }
 
+    /// Durable messages that the POS has not stored.
+    pub fn unacknowledged(&self) -> u32 {
+        self.counter.books().unacknowledged()
+    }
+
     /// SHA-256 over every effect of the core so far, with its time.
     pub fn events_sha256(&self) -> String {
         let digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner).clone();
