@@ -478,8 +478,14 @@ impl Core {
     /// Ends the sale in the books, if they ever heard of it.
     fn close(&mut self, outcome: Outcome, sink: &mut dyn FnMut(Effect)) {
         self.lower(sink);
-        if let (Some(sale), Some(cart)) = (self.sale, self.offered.take()) {
-            sink(Effect::Durable(ToPos::Closed { sale, revision: self.revision, outcome, cart }));
+        match (self.sale, self.offered.take()) {
+            (Some(sale), Some(cart)) => {
+                sink(Effect::Durable(ToPos::Closed { sale, revision: self.revision, outcome, cart }));
+            }
+            // A session without an offer leaves nothing in the books, and its number goes to the next one:
+            // so no sale's number exceeds the outbox's own, which is all that a restart can go on from.
+            (Some(_), None) => self.session_last = self.session_last.saturating_sub(1),
+            _ => {}
         }
         self.revision = 0;
         self.sale = None;

@@ -87,7 +87,13 @@ impl Log {
         for (i, name) in names.iter().enumerate() {
             log.recover(name, i == last)?;
         }
-        if log.segments.is_empty() {
+        if let Some(last) = log.segments.back() {
+            // An earlier life may have been killed between a write and its sync: what was read may be in
+            // the system's cache alone, the file's very name too.
+            let name = last.name();
+            let synced = log.fs.sync(&name).and_then(|()| log.fs.sync_folder());
+            synced.map_err(|error| LogError::io(format!("{place}/{name}"), &error))?;
+        } else {
             log.first = 1;
             log.begin_segment(1)?;
         }

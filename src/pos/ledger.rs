@@ -1,6 +1,6 @@
 //! What the POS knows, as its two logs say it. Pure: heard and said messages in, bookings out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use till_link::{Cart, Outcome, SaleId, ToPos, ToTill};
 
@@ -39,6 +39,8 @@ pub struct Ledger {
     booked: BTreeMap<SaleId, Receipt>,
     order: Vec<SaleId>,
     refunds: Vec<Refund>,
+    /// Sales that the counter ended unpaid.
+    unpaid: BTreeSet<SaleId>,
 }
 
 impl Ledger {
@@ -69,9 +71,8 @@ impl Ledger {
             }
             ToPos::Closed { sale, outcome, .. } => {
                 self.close_offer(sale);
-                let refund = self.taken.get(&sale).map(|&amount_minor| Refund { sale, amount_minor });
-                self.refunds.extend(refund.filter(|refund| !self.refunds.contains(refund)));
-                Some(PosEvent::Ended { sale, outcome, refund })
+                self.unpaid.insert(sale);
+                Some(PosEvent::Ended { sale, outcome, refund: self.owe(sale) })
             }
             ToPos::QueryOutcome { sale, revision } => {
                 self.asked.push(sale);
@@ -91,6 +92,7 @@ impl Ledger {
         match message {
             ToTill::Paid { sale, amount_minor, .. } => {
                 self.taken.insert(*sale, *amount_minor);
+                self.owe(*sale);
             }
             ToTill::OutcomeIs { sale, outcome } => {
                 self.asked.retain(|asked| asked != sale);
@@ -101,6 +103,16 @@ impl Ledger {
             ToTill::Cancel { sale } => self.barred.push(*sale),
             _ => {}
         }
+    }
+
+    /// The refund for `sale` if its money was taken and the counter ended it unpaid, whichever was read first.
+    fn owe(&mut self, sale: SaleId) -> Option<Refund> {
+        let amount_minor = *self.taken.get(&sale).filter(|_| self.unpaid.contains(&sale))?;
+        let refund = Refund { sale, amount_minor };
+        if !self.refunds.contains(&refund) {
+            self.refunds.push(refund);
+        }
+        Some(refund)
     }
 
     fn close_offer(&mut self, sale: SaleId) {
@@ -189,6 +201,16 @@ mod tests {
             ledger.heard(closed(Outcome::Abandoned));
         }
         assert_eq!((ledger.receipts().count(), ledger.refunds()), (0, &[Refund { sale: SALE, amount_minor: 900 }][..]));
+    }
+
+    #[test]
+    fn a_refund_is_owed_in_whatever_order_the_logs_are_read() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.heard(closed(Outcome::Abandoned));
+        ledger.said(&paid());
+        assert_eq!(ledger.refunds(), [Refund { sale: SALE, amount_minor: 900 }]);
+        assert_eq!(ledger.unsettled().count(), 0);
     }
 
     #[test]

@@ -145,11 +145,6 @@ impl Till {
         self.counter.view().phase
     }
 
-    /// Whether everything was said and acknowledged.
-    pub fn is_idle(&self) -> bool {
-        self.counter.is_idle()
-    }
-
     /// The shopper did something: lines and scale move.
     pub fn senses(&mut self, around: &mut Around, present: bool) {
         self.present = present;
