@@ -352,7 +352,7 @@ static void fields(cursor *c, tl_message *m)
         cart(c, &m->cart);
         break;
     case TL_ATTENTION:
-        variant(c, &m->reason, 12);
+        variant(c, &m->reason, 11);
         flag(c, &m->flag, TL_BAD_BOOL);
         break;
     case TL_MEMBER:
@@ -383,7 +383,7 @@ static void fields(cursor *c, tl_message *m)
         }
         break;
     case TL_OVERRIDE:
-        variant(c, &m->reason, 12);
+        variant(c, &m->reason, 11);
         break;
     case TL_LANGUAGE:
         raw(c, m->language, 2);

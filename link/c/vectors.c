@@ -98,7 +98,7 @@ static const char *const OUTCOMES[] = {"Paid", "Cancelled", "Abandoned"};
 static const char *const TENDERS[] = {"Cash", "Card", "Member", "Other"};
 static const char *const REASONS[] = {"UncertainItem", "UnknownItem", "Overlap", "OutOfPicture", "MassMismatch",
                                       "CameraLost", "TooManyItems", "OutcomeUnknown", "StorageFull", "EngineFailed",
-                                      "GoodsChanged", "ScaleLost"};
+                                      "ScaleLost"};
 static const char *const PHASES[] = {"Idle", "Present", "Scanning", "Settled", "Offered", "Paid", "Cancelled",
                                      "Abandoned", "Clearing", "Attention"};
 static const char *const RUNGS[] = {"TensorRt", "OnnxRuntime", "Rten", "StaffMode"};

@@ -201,8 +201,7 @@ class Attention(IntEnum):
     OutcomeUnknown = 7
     StorageFull = 8
     EngineFailed = 9
-    GoodsChanged = 10
-    ScaleLost = 11
+    ScaleLost = 10
 
 
 class Phase(IntEnum):

@@ -69,7 +69,7 @@ fn bad(name: impl Into<String>, to: &str, bytes: &[u8], error: &str) -> Vector {
     Vector(vec![("name", name), ("to", to.into()), ("hex", hex(bytes)), ("error", error.into())])
 }
 
-const ATTENTIONS: [Attention; 12] = [
+const ATTENTIONS: [Attention; 11] = [
     Attention::UncertainItem,
     Attention::UnknownItem,
     Attention::Overlap,
@@ -80,7 +80,6 @@ const ATTENTIONS: [Attention; 12] = [
     Attention::OutcomeUnknown,
     Attention::StorageFull,
     Attention::EngineFailed,
-    Attention::GoodsChanged,
     Attention::ScaleLost,
 ];
 const PHASES: [Phase; 10] = [
@@ -198,7 +197,7 @@ fn refused() -> Vec<Vector> {
     all.push(bad("a varint without end", "pos", &[0, 0xff], "truncated"));
     all.push(bad("a bool of 2", "pos", &[9, 0, 2], "bad_bool"));
     all.push(bad("an option of 2", "pos", &[6, 2, 1, 2, 3, 0, 1], "bad_option"));
-    all.push(bad("a reason that does not exist", "pos", &[6, 0, 12, 1], "unknown_variant"));
+    all.push(bad("a reason that does not exist", "pos", &[6, 0, 11, 1], "unknown_variant"));
     all.push(bad("an outcome that does not exist", "till", &[2, 1, 2, 3, 1, 3], "unknown_variant"));
     let long = [&[7, 1, 2, 3, 33][..], &[b'x'; 33], &[5]].concat();
     all.push(bad("a text of 33 bytes where 32 fit", "pos", &long, "too_long"));
