@@ -1,6 +1,6 @@
 //! What the POS knows, as its two logs say it. Pure: heard and said messages in, bookings out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use till_link::{Cart, Outcome, SaleId, ToPos, ToTill};
 
@@ -33,16 +33,18 @@ pub struct Ledger {
     /// What was taken, by sale.
     taken: BTreeMap<SaleId, i64>,
     /// Sales that the POS promised never to take money for.
-    barred: Vec<SaleId>,
+    barred: BTreeSet<SaleId>,
     /// Sales that the counter asked about and that were not answered yet.
     asked: Vec<SaleId>,
     booked: BTreeMap<SaleId, Receipt>,
     order: Vec<SaleId>,
+    /// Sales that ended without a receipt.
+    ended: BTreeSet<SaleId>,
     refunds: Vec<Refund>,
 }
 
 impl Ledger {
-    /// The counter said a durable message. The same message again changes nothing.
+    /// The counter said something. The same durable message again changes nothing.
     pub fn heard(&mut self, message: ToPos) -> Option<PosEvent> {
         match message {
             ToPos::Offer { sale, revision, cart } => {
@@ -69,6 +71,7 @@ impl Ledger {
             }
             ToPos::Closed { sale, outcome, .. } => {
                 self.close_offer(sale);
+                self.ended.insert(sale);
                 let refund = self.taken.get(&sale).map(|&amount_minor| Refund { sale, amount_minor });
                 self.refunds.extend(refund.filter(|refund| !self.refunds.contains(refund)));
                 Some(PosEvent::Ended { sale, outcome, refund })
@@ -77,6 +80,7 @@ impl Ledger {
                 self.asked.push(sale);
                 Some(PosEvent::Said(ToPos::QueryOutcome { sale, revision }))
             }
+            ToPos::CartChanged { cart, .. } => Some(PosEvent::Cart(cart)),
             other => Some(PosEvent::Said(other)),
         }
     }
@@ -91,14 +95,21 @@ impl Ledger {
         match message {
             ToTill::Paid { sale, amount_minor, .. } => {
                 self.taken.insert(*sale, *amount_minor);
+                // At the start the two logs are read one after the other: the end may be known already.
+                let refund = Refund { sale: *sale, amount_minor: *amount_minor };
+                if self.ended.contains(sale) && !self.refunds.contains(&refund) {
+                    self.refunds.push(refund);
+                }
             }
             ToTill::OutcomeIs { sale, outcome } => {
                 self.asked.retain(|asked| asked != sale);
                 if outcome.is_none() {
-                    self.barred.push(*sale);
+                    self.barred.insert(*sale);
                 }
             }
-            ToTill::Cancel { sale } => self.barred.push(*sale),
+            ToTill::Cancel { sale } => {
+                self.barred.insert(*sale);
+            }
             _ => {}
         }
     }
@@ -189,6 +200,16 @@ mod tests {
             ledger.heard(closed(Outcome::Abandoned));
         }
         assert_eq!((ledger.receipts().count(), ledger.refunds()), (0, &[Refund { sale: SALE, amount_minor: 900 }][..]));
+    }
+
+    #[test]
+    fn a_refund_outlives_a_restart_that_reads_what_was_heard_before_what_was_said() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.heard(closed(Outcome::Cancelled));
+        ledger.said(&paid());
+        assert_eq!(ledger.refunds(), [Refund { sale: SALE, amount_minor: 900 }]);
+        assert_eq!(ledger.unsettled().count(), 0);
     }
 
     #[test]
