@@ -1,16 +1,17 @@
 //! `till pos`: the reference POS at the other end of a serial line.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use till_link::ToPos;
 
 use crate::cli::demo::receipt_json;
 use crate::cli::{CliError, Exit};
 use crate::port::{PortErrorKind, SerialWire};
-use crate::pos::{Keys, Pos, PosEvent};
+use crate::pos::keys::{self, Key, Keyboard};
+use crate::pos::screen::view::View;
+use crate::pos::{Keys, Pos, PosEvent, Press};
 use crate::runtime::supervisor::{SignalPost, ends};
 use crate::runtime::{clock, logger, parts};
 
@@ -60,9 +61,18 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let now_ms = clock::monotonic_ms();
     let mut pos = Pos::open(&args.state, args.counter, parts::draw(), parts::draw(), keys, now_ms)
         .map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    let live = args.terminal && std::io::stdout().is_terminal();
+    if live {
+        // Talk would run through the picture; what stops a sale still may.
+        logger::install(log::LevelFilter::Error);
+    }
+    let mut keyboard = if args.terminal { Keyboard::open(std::io::stdin())? } else { None };
+    let mut show: Show<'_> =
+        if args.json { Show::Json(out) } else { Show::People(View::new(pos.ledger(), out, live)?) };
     let mut wire: Option<SerialWire> = None;
     let mut open_at_ms = 0;
     let mut told = None;
+    let mut stuck = None;
     loop {
         let now_ms = clock::monotonic_ms();
         if wire.is_none() && now_ms >= open_at_ms {
@@ -92,19 +102,39 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
                 Err(error) if error.kind == PortErrorKind::Lost => {
                     log::warn!("{error}; opening the port again");
                     wire = None;
+                    // The endpoint notices much later; who looks at the screen should know now.
+                    events.push(PosEvent::Down);
                     open_at_ms = now_ms + REOPEN_MS;
                     false
                 }
                 // The POS's own disk: nothing is acknowledged, the counter keeps it and sends it again.
                 Err(error) => {
-                    log::error!("{error}");
+                    if stuck.as_ref() != Some(&error) {
+                        log::error!("{error}");
+                    }
+                    stuck = Some(error);
                     false
                 }
             },
         };
         for event in &events {
-            print(event, args.json, out)?;
+            show.heard(event)?;
         }
+        let mut pressed = Vec::new();
+        if let Some(keyboard) = &mut keyboard {
+            keyboard.read(&mut |key| pressed.push(key))?;
+        }
+        for key in pressed {
+            match key {
+                Key::Quit => return Ok(Exit::Ok),
+                Key::Press(press) => match pos.key(press) {
+                    Ok(true) => show.pressed(press),
+                    Ok(false) => {}
+                    Err(error) => log::error!("the key had no effect: {error}"),
+                },
+            }
+        }
+        show.draw()?;
         let nap = if moved { Duration::ZERO } else { NAP };
         if signals.wait(nap).is_some_and(ends) {
             return Ok(Exit::Ok);
@@ -112,43 +142,58 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     }
 }
 
-fn print(event: &PosEvent, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
-    if json {
-        let mut object = match event {
-            PosEvent::Cart(cart) => {
-                serde_json::json!({ "event": "cart", "lines": cart.lines.len(), "total_minor": cart.total_minor })
+/// Where events go.
+enum Show<'o> {
+    Json(&'o mut dyn Write),
+    People(View<&'o mut dyn Write>),
+}
+
+impl Show<'_> {
+    fn heard(&mut self, event: &PosEvent) -> Result<(), CliError> {
+        match self {
+            Self::Json(out) => {
+                writeln!(out, "{}", json(event))?;
+                out.flush()?;
             }
-            PosEvent::Offer(offer) => {
-                serde_json::json!({ "event": "offer", "sale": offer.sale.to_string(), "total_minor": offer.cart.total_minor })
-            }
-            PosEvent::Withdrawn(sale) => serde_json::json!({ "event": "withdrawn", "sale": sale.to_string() }),
-            PosEvent::Receipt(receipt) => serde_json::json!({ "event": "receipt", "receipt": receipt_json(receipt) }),
-            PosEvent::Ended { sale, outcome, refund } => serde_json::json!({
-                "event": "ended", "sale": sale.to_string(), "outcome": format!("{outcome:?}"),
-                "refund_minor": refund.map(|refund| refund.amount_minor),
-            }),
-            PosEvent::Said(message) => serde_json::json!({ "event": "said", "message": format!("{message:?}") }),
-            PosEvent::Up => serde_json::json!({ "event": "up" }),
-            PosEvent::Down => serde_json::json!({ "event": "down" }),
-        };
-        object["schema"] = "till.pos/1".into();
-        writeln!(out, "{object}")?;
-    } else {
-        match event {
-            PosEvent::Receipt(receipt) => writeln!(out, "{receipt}")?,
-            PosEvent::Offer(offer) => writeln!(out, "offer {}: {} minor", offer.sale, offer.cart.total_minor)?,
-            PosEvent::Withdrawn(sale) => writeln!(out, "offer {sale} withdrawn")?,
-            PosEvent::Ended { sale, outcome, refund } => {
-                let refund =
-                    refund.map(|refund| format!(", give back {} minor", refund.amount_minor)).unwrap_or_default();
-                writeln!(out, "sale {sale} ended: {outcome:?}{refund}")?;
-            }
-            PosEvent::Said(ToPos::Attention { reason, on: true, .. }) => writeln!(out, "attention: {reason:?}")?,
-            PosEvent::Up => writeln!(out, "counter connected")?,
-            PosEvent::Down => writeln!(out, "counter gone")?,
-            PosEvent::Cart(_) | PosEvent::Said(_) => {}
+            Self::People(view) => view.heard(event)?,
+        }
+        Ok(())
+    }
+
+    fn pressed(&mut self, press: Press) {
+        if let Self::People(view) = self {
+            view.pressed(press);
         }
     }
-    out.flush()?;
-    Ok(())
+
+    fn draw(&mut self) -> Result<(), CliError> {
+        if let Self::People(view) = self {
+            let (columns, rows) = keys::size(std::io::stdout());
+            view.draw(columns, rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// The event as one object of `till.pos/1`.
+fn json(event: &PosEvent) -> serde_json::Value {
+    let mut object = match event {
+        PosEvent::Cart(cart) => {
+            serde_json::json!({ "event": "cart", "lines": cart.lines.len(), "total_minor": cart.total_minor })
+        }
+        PosEvent::Offer(offer) => {
+            serde_json::json!({ "event": "offer", "sale": offer.sale.to_string(), "total_minor": offer.cart.total_minor })
+        }
+        PosEvent::Withdrawn(sale) => serde_json::json!({ "event": "withdrawn", "sale": sale.to_string() }),
+        PosEvent::Receipt(receipt) => serde_json::json!({ "event": "receipt", "receipt": receipt_json(receipt) }),
+        PosEvent::Ended { sale, outcome, refund } => serde_json::json!({
+            "event": "ended", "sale": sale.to_string(), "outcome": format!("{outcome:?}"),
+            "refund_minor": refund.map(|refund| refund.amount_minor),
+        }),
+        PosEvent::Said(message) => serde_json::json!({ "event": "said", "message": format!("{message:?}") }),
+        PosEvent::Up => serde_json::json!({ "event": "up" }),
+        PosEvent::Down => serde_json::json!({ "event": "down" }),
+    };
+    object["schema"] = "till.pos/1".into();
+    object
 }

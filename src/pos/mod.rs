@@ -2,8 +2,10 @@
 //! stores before it acknowledges, books each sale once by its id, puts its own payment on disk before it
 //! says so, and answers what became of a sale from its books. Read next: `ledger`, then `receipt`.
 
+pub mod keys;
 mod ledger;
 mod receipt;
+pub mod screen;
 mod script;
 
 pub use ledger::{Ledger, Offer, Refund};
@@ -20,6 +22,9 @@ use crate::port::{Books, Incoming, Journalled, PortError, Wire};
 
 /// The POS keeps its books: a day of sales is far below this.
 const LIMITS: Limits = Limits { bytes_max: 1 << 30, segment_bytes: 4 << 20 };
+
+/// Before a scripted key is pressed again that the disk did not take.
+const RETRY_MS: u64 = 1_000;
 
 /// What a screen shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +54,12 @@ pub enum PosEvent {
     Down,
 }
 
+/// What one turn of the books brought, in its order.
+enum Came {
+    Message(ToPos),
+    Event(PosEvent),
+}
+
 /// The reference POS. One thread turns it.
 pub struct Pos {
     books: Books,
@@ -73,9 +84,12 @@ impl Pos {
     /// A POS over two logs. What it knows is what they say.
     pub fn new(out: Log, inbox: Log, counter: u32, boot: u32, keys: Keys, now_ms: u64) -> Self {
         let mut ledger = Ledger::default();
+        let mut offers = 0;
         for (_, record) in inbox.records() {
             if let Some(message) = Journalled::read(record).and_then(|entry| till_link::message::decode(entry.message))
             {
+                // The script's numbers go on where they were: an offer keeps its key through any restart.
+                offers += u32::from(matches!(message, ToPos::Offer { .. }));
                 let _ = ledger.heard(message);
             }
         }
@@ -87,8 +101,8 @@ impl Pos {
         let mut books = Books::new(Role::Pos, counter, boot, out, inbox, now_ms);
         // The logs are the ledger: nothing of them is thrown away.
         books.keep(Some(1));
-        let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(1).0));
-        Self { books, ledger, keys, offers: 0, due }
+        let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(offers).0));
+        Self { books, ledger, keys, offers, due }
     }
 
     /// Reads and writes the wire, books what came, presses what the script wants. Returns whether anything
@@ -102,29 +116,28 @@ impl Pos {
         wire: &mut dyn Wire,
         sink: &mut dyn FnMut(PosEvent),
     ) -> Result<bool, PortError> {
-        let mut heard = Vec::new();
-        let mut moved = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
-            Incoming::Durable(bytes) => match till_link::message::decode(bytes) {
-                Some(message) => heard.push(message),
+        let mut came = Vec::new();
+        let turned = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
+            Incoming::Durable(bytes) | Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
+                Some(message) => came.push(Came::Message(message)),
                 None => log::warn!("pos: a message of {} bytes is not understood", bytes.len()),
             },
-            Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
-                Some(ToPos::CartChanged { cart, .. }) => sink(PosEvent::Cart(cart)),
-                Some(message) => sink(PosEvent::Said(message)),
-                None => log::warn!("pos: a message of {} bytes is not understood", bytes.len()),
-            },
-            Incoming::Up { .. } => sink(PosEvent::Up),
-            Incoming::Down => sink(PosEvent::Down),
+            Incoming::Up { .. } => came.push(Came::Event(PosEvent::Up)),
+            Incoming::Down => came.push(Came::Event(PosEvent::Down)),
             Incoming::Refused(reason) => log::error!("pos: the ends do not talk: {reason:?}"),
             Incoming::Acknowledged(_) => {}
-        })?;
+        });
+        // Before any error is looked at: what the inbox holds never comes again.
+        for came in came {
+            match came {
+                Came::Message(message) => self.hear(now_ms, message, sink),
+                Came::Event(event) => sink(event),
+            }
+        }
         if let Some(error) = self.books.take_storage_error() {
             return Err(error.into());
         }
-        for message in heard {
-            moved = true;
-            self.hear(now_ms, message, sink);
-        }
+        let mut moved = turned?;
         // Also after a restart between question and answer. Without an outcome the sale is never paid from
         // now on: the answer is final.
         while let Some((sale, outcome)) = self.ledger.unanswered() {
@@ -135,7 +148,13 @@ impl Pos {
             && now_ms >= at_ms
         {
             self.due = None;
-            moved |= self.press(sale, press)?;
+            match self.press(sale, press) {
+                Ok(pressed) => moved |= pressed,
+                Err(error) => {
+                    self.due = Some((now_ms.saturating_add(RETRY_MS), sale, press));
+                    return Err(error);
+                }
+            }
         }
         Ok(moved)
     }
@@ -143,7 +162,7 @@ impl Pos {
     fn hear(&mut self, now_ms: u64, message: ToPos, sink: &mut dyn FnMut(PosEvent)) {
         if let Some(event) = self.ledger.heard(message) {
             if let PosEvent::Offer(offer) = &event {
-                self.offers += 1;
+                self.offers = self.offers.saturating_add(1);
                 let (press, delay_ms) = self.keys.for_offer(self.offers);
                 self.due = Some((now_ms.saturating_add(delay_ms), offer.sale, press));
             }
@@ -200,3 +219,6 @@ impl Pos {
         &self.books
     }
 }
+
+#[cfg(test)]
+mod tests;
