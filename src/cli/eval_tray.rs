@@ -156,7 +156,7 @@ fn counts(classes: usize, items: impl Iterator<Item = usize>) -> Vec<u32> {
 fn progress(done: usize, of: usize) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{done} of {of} pictures{}", if done == of { "\n" } else { "" });
-    } else if done == of || (done > 0 && done % 100 == 0) {
+    } else if done == of || (done > 0 && done.is_multiple_of(100)) {
         eprintln!("{done} of {of} pictures");
     }
 }

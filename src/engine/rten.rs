@@ -148,7 +148,7 @@ impl Engine for Rten {
         let values = self.infer()?;
         for ((value, spec), result) in values.iter().zip(&self.outputs).zip(&mut self.results) {
             let Value::FloatTensor(t) = value else { continue };
-            let fits = rten_tensor::Layout::shape(t).as_ref() == spec.shape.as_slice();
+            let fits = rten_tensor::Layout::shape(t) == spec.shape.as_slice();
             match t.data() {
                 Some(data) if fits && data.len() == result.len() => result.copy_from_slice(data),
                 // The last steps of some graphs leave a transposed view.
