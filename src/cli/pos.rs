@@ -68,7 +68,7 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     }
     let mut keyboard = if args.terminal { Keyboard::open(std::io::stdin())? } else { None };
     let mut show: Show<'_> =
-        if args.json { Show::Json(out) } else { Show::People(View::new(pos.ledger(), out, live)?) };
+        if args.json { Show::Json(out) } else { Show::People(Box::new(View::new(pos.ledger(), out, live)?)) };
     let mut wire: Option<SerialWire> = None;
     let mut open_at_ms = 0;
     let mut told = None;
@@ -145,7 +145,7 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
 /// Where events go.
 enum Show<'o> {
     Json(&'o mut dyn Write),
-    People(View<&'o mut dyn Write>),
+    People(Box<View<&'o mut dyn Write>>),
 }
 
 impl Show<'_> {

@@ -90,7 +90,7 @@ impl fmt::Display for Receipt {
         }
         writeln!(f, "{}", "-".repeat(COLUMNS))?;
         let total = format!("{} {}", currency.code(), amount(self.cart.total_minor, currency));
-        writeln!(f, "{}{total:>width$}", "TOTAL", width = COLUMNS - 5)?;
+        writeln!(f, "TOTAL{total:>width$}", width = COLUMNS - 5)?;
         write!(f, "{:>COLUMNS$}", format!("sale {}", self.sale))
     }
 }

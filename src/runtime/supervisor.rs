@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -43,10 +43,7 @@ impl SignalPost {
 
     /// The next signal, if one comes within `timeout`.
     pub fn wait(&self, timeout: Duration) -> Option<i32> {
-        match self.signals.recv_timeout(timeout) {
-            Ok(signal) => Some(signal),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.signals.recv_timeout(timeout).ok()
     }
 }
 

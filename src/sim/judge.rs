@@ -162,7 +162,10 @@ impl Judge {
         for (sale, booked) in pos {
             let known = self.offers.keys().any(|(offered, _)| offered == sale);
             if !known && (booked.taken_minor.is_some() || booked.closed.is_some()) {
-                self.violation(now_ms, format!("sale {sale} stands in the POS's books but was never offered: {booked:?}"));
+                self.violation(
+                    now_ms,
+                    format!("sale {sale} stands in the POS's books but was never offered: {booked:?}"),
+                );
                 continue;
             }
             if booked.receipts > 1 {

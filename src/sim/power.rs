@@ -42,18 +42,7 @@ impl<N: Node> Power<N> {
         for disk in &disks {
             disk.lie(plant == Some(Plant::AckBeforeFsync), plant == Some(Plant::ForgotParentFsync));
         }
-        Self {
-            end,
-            disks,
-            armed: [None; 2],
-            full_until_ms: None,
-            node: None,
-            on_ms: 0,
-            boots: 0,
-            weather,
-            plant,
-            rng,
-        }
+        Self { end, disks, armed: [None; 2], full_until_ms: None, node: None, on_ms: 0, boots: 0, weather, plant, rng }
     }
 
     /// The running end.

@@ -116,9 +116,12 @@ impl Shop {
     /// The POS's books, as its two logs and its ledger have them.
     pub fn booked(&self) -> BTreeMap<SaleId, Booked> {
         let mut sales: BTreeMap<SaleId, Booked> = BTreeMap::new();
-        let messages = self.pos.books().inbox().records().filter_map(|(_, record)| {
-            till_link::message::decode::<ToPos>(Journalled::read(record)?.message)
-        });
+        let messages = self
+            .pos
+            .books()
+            .inbox()
+            .records()
+            .filter_map(|(_, record)| till_link::message::decode::<ToPos>(Journalled::read(record)?.message));
         for message in messages {
             if let ToPos::Closed { sale, outcome, cart, .. } = message {
                 let booked = sales.entry(sale).or_default();

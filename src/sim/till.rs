@@ -222,7 +222,9 @@ impl Till {
 /// A message in a few words.
 pub fn brief(message: &ToPos) -> String {
     match message {
-        ToPos::CartChanged { sale, cart } => format!("cart of {sale}: {} lines, {}", cart.lines.len(), cart.total_minor),
+        ToPos::CartChanged { sale, cart } => {
+            format!("cart of {sale}: {} lines, {}", cart.lines.len(), cart.total_minor)
+        }
         ToPos::Offer { sale, revision, cart } => {
             format!("offer {revision} of {sale}: {} lines, {}", cart.lines.len(), cart.total_minor)
         }

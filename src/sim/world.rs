@@ -142,12 +142,8 @@ impl World {
         let cable = hold(&self.cable);
         let arrivals = [cable.next_ms(End::Till), cable.next_ms(End::Pos)];
         drop(cable);
-        let due = [
-            self.shopper.next_ms,
-            self.trouble_ms,
-            self.counter.next_ms(arrivals[0]),
-            self.shop.next_ms(arrivals[1]),
-        ];
+        let due =
+            [self.shopper.next_ms, self.trouble_ms, self.counter.next_ms(arrivals[0]), self.shop.next_ms(arrivals[1])];
         let next_ms = due.into_iter().min().unwrap_or(u64::MAX);
         self.around.now_ms = next_ms.max(self.around.now_ms);
         let now_ms = self.around.now_ms;

@@ -13,7 +13,8 @@ const PARTS: [usize; 3] = [15, 60, 30];
 const MASS_G: i32 = 200;
 
 fn data() -> Option<PathBuf> {
-    let root = std::env::var_os("TILL_DATA").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let root = std::env::var_os("TILL_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let folder = root.join("counter8");
     if !folder.is_dir() {
         println!("skipped: no data at {}", folder.display());
@@ -117,7 +118,11 @@ fn the_same_session_gives_the_same_bytes() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
     let mut config = Config::load(&demo.join("till.toml")).unwrap();
     config.tray.engine.backend = till::config::Backend::Rten;
-    let script = replay::scripts(&demo.join("clips")).unwrap().into_iter().find(|script| script.title == "Two of the same").unwrap();
+    let script = replay::scripts(&demo.join("clips"))
+        .unwrap()
+        .into_iter()
+        .find(|script| script.title == "Two of the same")
+        .unwrap();
     let once = || {
         let folder = tempfile::tempdir().unwrap();
         let mut player = Player::new(&config, folder.path()).unwrap();

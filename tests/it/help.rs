@@ -66,11 +66,12 @@ fn nothing_is_without_help() {
 
 #[test]
 fn every_shell_gets_completions_that_name_the_commands() {
+    use clap::Parser;
     for shell in ["bash", "zsh", "fish"] {
-        let output =
-            std::process::Command::new(env!("CARGO_BIN_EXE_till")).args(["completions", shell]).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
+        let cli = till::cli::Cli::try_parse_from(["till", "completions", shell]).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(till::cli::dispatch(cli, &mut out).unwrap(), till::cli::Exit::Ok);
+        let text = String::from_utf8(out).unwrap();
         for command in command().get_subcommands() {
             assert!(text.contains(command.get_name()), "{shell}: {}", command.get_name());
         }

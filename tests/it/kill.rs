@@ -96,7 +96,12 @@ fn killing_either_end_at_random_moments_loses_and_doubles_nothing() {
     // A shopper needs a moment: that is where an outcome is unknown.
     std::fs::write(&keys, "default = \"pay\"\ndelay_ms = 150\n").unwrap();
     let pos_state = folder.path().join("pos");
-    let arguments = [config.display().to_string(), pos_end.display().to_string(), pos_state.display().to_string(), keys.display().to_string()];
+    let arguments = [
+        config.display().to_string(),
+        pos_end.display().to_string(),
+        pos_state.display().to_string(),
+        keys.display().to_string(),
+    ];
     let [config, pos_end, state, keys] = arguments.each_ref().map(String::as_str);
     let start_pos = || Running::start(&["pos", "--port", pos_end, "--state", state, "--script", keys]);
     let start_till = || Running::start(&["run", "--config", config]);

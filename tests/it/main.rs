@@ -2,6 +2,7 @@
 
 mod alloc;
 mod chain;
+mod docs;
 mod help;
 mod kill;
 mod parity;

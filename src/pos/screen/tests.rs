@@ -72,7 +72,7 @@ Member 회원: m-17?
 
 p pay 결제   c cancel 취소   q quit       0 sold";
     let shown = frame(&screen(&[PosEvent::Up, state(Phase::Offered), member, offer()]));
-    assert_eq!(shown.lines().map(|line| width(line)).max(), Some(48));
+    assert_eq!(shown.lines().map(width).max(), Some(48));
     assert_eq!(shown, expected);
 }
 
@@ -121,7 +121,7 @@ fn money_to_give_back_is_said_with_its_amount() {
 #[test]
 fn a_name_from_the_wire_moves_no_cursor() {
     let evil = PosEvent::Cart(cart([line("a\x1b[2J\r\nb", 1, 1)]));
-    let shown = screen(&[evil.clone()]).frame(48, 24);
+    let shown = screen(std::slice::from_ref(&evil)).frame(48, 24);
     assert!(shown.iter().all(|line| !line.chars().any(char::is_control)), "{shown:?}");
     let receipt = PosEvent::Receipt(Receipt { sale: SALE, cart: cart([line("a\x1b[2J", 1, 1)]) });
     assert!(!plain(&receipt).unwrap().contains('\x1b'));

@@ -220,7 +220,8 @@ proptest! {
                 let (x, y) = (20.0 + (i % 5) as f32 * 120.0, 20.0 + (i / 5) as f32 * 110.0);
                 let under_hand = (hand_at..hand_at + 5).contains(&frame) && x < 300.0;
                 // The last frames are clean: what was missed must have been made good.
-                if !under_hand && !(miss && frame < 45) {
+                let missed = miss && frame < 45;
+                if !under_hand && !missed {
                     seen.push(Detection { score, ..d(label, x + dx, y + dy) });
                 }
             }
