@@ -129,9 +129,9 @@ mod tests {
         let receipt = Receipt { sale: SaleId { counter: 1, epoch: 0xab, session: 9 }, cart }.to_string();
         let expected = "\
 ----------------------------------------
-녹차 Tea             2 x     900    1,800
+녹차 Tea            2 x     900    1,800
 한라봉 주스 Hallabong Juice
-                     1 x   2,400    2,400
+                    1 x   2,400    2,400
 ----------------------------------------
 TOTAL                          KRW 4,200
                        sale 1-000000ab-9";
