@@ -197,7 +197,7 @@ impl World {
         }
         if self.rng.chance(weather.senses) {
             let until_ms = self.around.now_ms + self.rng.between(300, 8_000);
-            let sense = [Fault::CameraLost, Fault::EngineFailed, Fault::ScaleSilent][self.rng.below(3)];
+            let sense = [Fault::CameraLost, Fault::EngineFailed, Fault::ScaleLost][self.rng.below(3)];
             if let Some(counter) = self.counter.node_mut() {
                 counter.lose(&mut self.around, sense, until_ms);
             }
