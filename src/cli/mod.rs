@@ -18,6 +18,7 @@ pub mod pos;
 pub mod replay;
 pub mod report_tray;
 pub mod run;
+pub mod sim;
 pub mod status;
 
 pub use exit::{CliError, Exit};
@@ -54,6 +55,8 @@ pub enum Command {
     Engine(engine::EngineArgs),
     /// Time the counter's own work beside the raw engine's
     Bench(bench::BenchArgs),
+    /// Simulate counters with everything that goes wrong
+    Sim(sim::SimArgs),
     /// Check the configuration
     Config(config::Args),
     /// Check and import the catalogue
@@ -84,6 +87,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(&args),
         Command::Pos(args) => pos::run(&args, out),
         Command::Replay(args) => replay::run(&args, out),
+        Command::Sim(args) => sim::run(&args, out),
         Command::Config(args) => config::run(&args, out),
         Command::Catalogue(args) => catalogue::run(&args, out),
         Command::Completions(args) => completions::run(&args, command(), out),

@@ -119,6 +119,7 @@ impl Counter {
         match event {
             RawEvent::Presence(level) => self.presence.level(now_ms, level),
             RawEvent::LoadGrams(grams) => self.scale.reading(now_ms, grams),
+            RawEvent::LoadLost => self.scale.lost(),
         }
     }
 

@@ -51,8 +51,8 @@ faults! {
     CameraLost = "camera_lost",
     /// No engine worked.
     EngineFailed = "engine_failed",
-    /// The scale said nothing.
-    ScaleSilent = "scale_silent",
+    /// The scale could not be read.
+    ScaleLost = "scale_lost",
 }
 
 /// How often each fault happened.

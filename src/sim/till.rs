@@ -154,11 +154,9 @@ impl Till {
 
     fn feel(&mut self, around: &mut Around, shake_g: i32) {
         self.counter.raw(around.now_ms, RawEvent::Presence(self.present));
-        if matches!(self.lost, Some((Fault::ScaleSilent, _))) {
-            return;
-        }
-        let grams = around.tray.load_g() + shake_g;
-        self.counter.raw(around.now_ms, RawEvent::LoadGrams(grams));
+        let lost = matches!(self.lost, Some((Fault::ScaleLost, _)));
+        let load = RawEvent::LoadGrams(around.tray.load_g() + shake_g);
+        self.counter.raw(around.now_ms, if lost { RawEvent::LoadLost } else { load });
     }
 
     /// Camera, engine or scale are gone until then.

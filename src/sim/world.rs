@@ -72,7 +72,11 @@ impl World {
     /// The world of `seed`.
     pub fn new(seed: u64, plant: Option<Plant>, trace: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let weather = Weather::draw(&mut rng);
+        let mut weather = Weather::draw(&mut rng);
+        if plant == Some(Plant::CrcNotChecked) {
+            // Only damage can show this one.
+            weather.flip = weather.flip.max(1_000);
+        }
         let mut cable = Cable::new(weather, rng.split());
         cable.repairs_checksums = plant == Some(Plant::CrcNotChecked);
         let around = Around {
@@ -197,7 +201,7 @@ impl World {
         }
         if self.rng.chance(weather.senses) {
             let until_ms = self.around.now_ms + self.rng.between(300, 8_000);
-            let sense = [Fault::CameraLost, Fault::EngineFailed, Fault::ScaleSilent][self.rng.below(3)];
+            let sense = [Fault::CameraLost, Fault::EngineFailed, Fault::ScaleLost][self.rng.below(3)];
             if let Some(counter) = self.counter.node_mut() {
                 counter.lose(&mut self.around, sense, until_ms);
             }

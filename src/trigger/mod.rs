@@ -17,4 +17,6 @@ pub enum RawEvent {
     Presence(bool),
     /// A reading of the load cell, grams, tare subtracted.
     LoadGrams(i32),
+    /// The load cell can't be read.
+    LoadLost,
 }

@@ -13,16 +13,19 @@ pub struct Scale {
     quiet_ms: u64,
     readings: heapless::Deque<(u64, i32), READINGS_MAX>,
     told: Option<(i32, bool)>,
+    /// The scale can't be read; `Some(true)` once that was told.
+    lost: Option<bool>,
 }
 
 impl Scale {
     /// Quiet is a spread of at most `quiet_g` over `quiet_ms`.
     pub fn new(quiet_g: i32, quiet_ms: u64) -> Self {
-        Self { quiet_g, quiet_ms, readings: heapless::Deque::new(), told: None }
+        Self { quiet_g, quiet_ms, readings: heapless::Deque::new(), told: None, lost: None }
     }
 
     /// The scale showed `grams` at `now_ms`. It holds until the next reading.
     pub fn reading(&mut self, now_ms: u64, grams: i32) {
+        self.lost = None;
         if let Some(&(at_ms, last)) = self.readings.back() {
             if last == grams {
                 return;
@@ -38,8 +41,18 @@ impl Scale {
         let _ = self.readings.push_back((now_ms, grams));
     }
 
+    /// The scale can't be read: what it showed before counts no longer.
+    pub fn lost(&mut self) {
+        self.readings.clear();
+        self.told = None;
+        self.lost.get_or_insert(false);
+    }
+
     /// The load now, if it or its quiet changed since the last call.
     pub fn poll(&mut self, now_ms: u64) -> Option<TriggerEvent> {
+        if let Some(told) = &mut self.lost {
+            return (!std::mem::replace(told, true)).then_some(TriggerEvent::LoadLost);
+        }
         let begin_ms = now_ms.saturating_sub(self.quiet_ms);
         // The reading before the window still held when the window began.
         while self.readings.iter().nth(1).is_some_and(|&(at_ms, _)| at_ms <= begin_ms) {
@@ -79,6 +92,20 @@ mod tests {
         assert_eq!(scale.poll(1_399), None);
         assert_eq!(scale.poll(1_400), Some(TriggerEvent::Load { grams: 249, quiet: true }));
         assert_eq!(scale.poll(9_000), None);
+    }
+
+    #[test]
+    fn a_lost_scale_is_told_once_and_begins_anew() {
+        let mut scale = Scale::new(3, 300);
+        scale.reading(0, 250);
+        assert_eq!(scale.poll(400), Some(TriggerEvent::Load { grams: 250, quiet: true }));
+        scale.lost();
+        assert_eq!(scale.poll(500), Some(TriggerEvent::LoadLost));
+        scale.lost();
+        assert_eq!(scale.poll(600), None);
+        scale.reading(700, 250);
+        assert_eq!(scale.poll(700), Some(TriggerEvent::Load { grams: 250, quiet: false }));
+        assert_eq!(scale.poll(1_000), Some(TriggerEvent::Load { grams: 250, quiet: true }));
     }
 
     proptest! {
