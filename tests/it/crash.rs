@@ -245,7 +245,11 @@ impl World {
                 return Err(self.story(&format!("{visit:?} is stuck")));
             }
             // The screen asks for an empty tray after a sale that came to nothing: lift the goods, put them back.
-            let clearing = self.till.as_ref().is_some_and(|till| till.view().phase == Phase::Clearing);
+            // A screen that is dark asks nothing.
+            let clearing = self
+                .till
+                .as_ref()
+                .is_some_and(|till| till.view().phase == Phase::Clearing && till.books().unacknowledged() == 0);
             if clearing && !self.goods.is_empty() {
                 lifted_ms = self.now_ms + 1_000;
             }
