@@ -45,16 +45,13 @@ fn film(folder: &Path, photograph: &Path, to: &Path) {
     std::fs::create_dir_all(&frames).unwrap();
     let empty = folder.join("empty.jpg");
     image::RgbImage::from_pixel(640, 480, image::Rgb([128, 128, 128])).save(&empty).unwrap();
-    // One encoder for all, because a container keeps one coding.
-    let goods = folder.join("goods.jpg");
-    image::open(photograph).unwrap().to_rgb8().save(&goods).unwrap();
-    let pictures = PARTS.iter().zip([&empty, &goods, &empty]).flat_map(|(&n, file)| std::iter::repeat_n(file, n));
+    let pictures = PARTS.iter().zip([empty.as_path(), photograph, empty.as_path()]).flat_map(|(&n, file)| std::iter::repeat_n(file, n));
     for (i, picture) in pictures.enumerate() {
         std::fs::copy(picture, frames.join(format!("{i:04}.jpg"))).unwrap();
     }
     gstreamer::init().unwrap();
     let text = format!(
-        "multifilesrc location={}/%04d.jpg caps=image/jpeg,framerate={FPS}/1 ! jpegparse ! matroskamux ! filesink location={}",
+        "multifilesrc location={}/%04d.jpg caps=image/jpeg,framerate={FPS}/1 ! jpegdec ! videoconvert ! video/x-raw,format=I420 ! jpegenc quality=95 ! matroskamux ! filesink location={}",
         frames.display(),
         to.display()
     );

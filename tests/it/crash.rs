@@ -133,7 +133,11 @@ impl World {
 
     /// The end is gone with everything that was in its memory and on the wire.
     fn kill(&mut self, end: usize) {
-        if end == TILL { self.till = None } else { self.pos = None }
+        if end == TILL {
+            self.till = None
+        } else {
+            self.pos = None
+        }
         for wire in [&self.wires.0, &self.wires.1] {
             wire.tamper(|bytes| bytes.clear());
         }
@@ -160,8 +164,7 @@ impl World {
             Err(error) => panic!("the books can't be opened: {error}"),
         };
         if end == TILL {
-            self.till =
-                Some(Counter::new(RULES, catalogue(), LABELS, 1, self.boot, out, inbox, self.now_ms, None));
+            self.till = Some(Counter::new(RULES, catalogue(), LABELS, 1, self.boot, out, inbox, self.now_ms, None));
         } else {
             self.pos = Some(Pos::new(out, inbox, 1, self.boot, Keys::default(), self.now_ms));
         }
@@ -413,7 +416,9 @@ fn down_ms(n: u64) -> u64 {
 fn an_undisturbed_day_is_booked() {
     let world = day(Trouble::default()).unwrap();
     let heard = heard(world.pos.as_ref().unwrap());
-    let closed = |how| heard.iter().filter(|message| matches!(message, ToPos::Closed { outcome, .. } if *outcome == how)).count();
+    let closed = |how| {
+        heard.iter().filter(|message| matches!(message, ToPos::Closed { outcome, .. } if *outcome == how)).count()
+    };
     assert_eq!([Outcome::Paid, Outcome::Cancelled, Outcome::Abandoned].map(closed), [4, 1, 0]);
     assert_eq!(world.crashes, 0);
 }
