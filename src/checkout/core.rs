@@ -116,6 +116,8 @@ pub struct Core {
     revision: u16,
     /// The last offer; stays after it was withdrawn, because a payment for it may be on the wire.
     offered: Option<Cart>,
+    /// Goods that were paid before a restart: until the tray was seen without them they are not sold again.
+    left_over: Option<Cart>,
     attention: Option<Attention>,
     tray: Option<TrayObservation>,
     tally: Option<Tally>,
@@ -157,6 +159,7 @@ impl Core {
             sale: None,
             revision: 0,
             offered: None,
+            left_over: None,
             attention: None,
             tray: None,
             tally: None,
@@ -208,6 +211,14 @@ impl Core {
         sink(Effect::Look(true));
         sink(Effect::Durable(ToPos::QueryOutcome { sale: open.sale, revision: open.revision }));
         self.tell_attention(true, sink);
+    }
+
+    /// After a restart: the last sale in the books was paid, and its goods may still lie on the tray.
+    pub fn recover_paid(&mut self, now_ms: u64, cart: Cart, sink: &mut dyn FnMut(Effect)) {
+        self.phase = Phase::Clearing;
+        self.phase_since_ms = now_ms;
+        self.left_over = Some(cart);
+        sink(Effect::Look(true));
     }
 
     /// One step: a fact and the time, and everything that follows from them.
@@ -306,7 +317,12 @@ impl Core {
     }
 
     fn tray_empty(&self) -> bool {
-        !self.loaded() && !self.goods_seen() && !self.tray.as_ref().is_some_and(|tray| tray.hand)
+        // After a restart nothing is known before the first picture and the first reading.
+        let blind = self.tray.is_none() || self.settings.scale && self.load.is_none();
+        !(blind && self.left_over.is_some())
+            && !self.loaded()
+            && !self.goods_seen()
+            && !self.tray.as_ref().is_some_and(|tray| tray.hand)
     }
 
     /// What the rooms or the tray put in the way of a sale at this moment.
@@ -343,6 +359,13 @@ impl Core {
         (sellable && self.still() && self.speaks_against().is_none()).then_some(&tally.cart)
     }
 
+    /// Whether nothing on the tray is what was paid before the restart: then it is the next shopper's. Where
+    /// only a part of it is, nobody can tell, and unsure is never charged.
+    fn others_goods(&self) -> bool {
+        let (Some(paid), Some(cart)) = (&self.left_over, self.agreed()) else { return false };
+        !cart.lines.iter().any(|line| paid.lines.iter().any(|paid| paid.sku == line.sku))
+    }
+
     /// Whether the goods are no longer those of the offer. A hand that passes over the tray on its way to
     /// the POS moves neither.
     fn moved_since_offer(&self) -> bool {
@@ -371,6 +394,7 @@ impl Core {
         match self.phase {
             Phase::Idle => (self.came || self.loaded()).then_some(Happening::Came),
             Phase::Paid | Phase::Cancelled | Phase::Abandoned => Some(Happening::Told),
+            Phase::Clearing if self.others_goods() => Some(Happening::Cleared),
             Phase::Clearing => {
                 let since_ms = self.empty_since_ms?.max(self.phase_since_ms);
                 (now_ms.saturating_sub(since_ms) >= self.settings.clear_ms).then_some(Happening::Cleared)
@@ -437,6 +461,7 @@ impl Core {
             Action::CloseAbandoned => self.close(Outcome::Abandoned, sink),
             Action::Rest => {
                 self.sale = None;
+                self.left_over = None;
                 self.tray = None;
                 self.tally = None;
                 self.told_cart = None;

@@ -89,8 +89,9 @@ impl Counter {
         observer: Option<Observer>,
     ) -> Self {
         let recovered = recovery::recover(&out, &inbox);
-        // Numbers of the outbox never come again within its epoch, so neither do the sessions named after them.
-        let core = Core::new(rules.core, catalogue, labels, counter, out.epoch(), out.last());
+        let last_paid = recovery::last_paid(&out);
+        let floor = recovery::session_floor(&out);
+        let core = Core::new(rules.core, catalogue, labels, counter, out.epoch(), floor);
         let mut this = Self {
             core,
             books: Books::new(Role::Till, counter, boot, out, inbox, now_ms),
@@ -110,6 +111,10 @@ impl Counter {
             this.core.recover(now_ms, recovered.open, &mut |effect| effects.push(effect));
             this.carry_out(now_ms);
             this.commands = recovered.commands;
+        } else if let Some(cart) = last_paid {
+            let effects = &mut this.effects;
+            this.core.recover_paid(now_ms, cart, &mut |effect| effects.push(effect));
+            this.carry_out(now_ms);
         }
         this
     }

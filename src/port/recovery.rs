@@ -1,6 +1,6 @@
 //! What the books say after a restart of the counter: an offer without an end, and what the POS said of it.
 
-use till_link::{Outcome, ToPos, ToTill};
+use till_link::{Cart, Outcome, SaleId, ToPos, ToTill};
 
 use crate::checkout::OpenSale;
 use crate::outbox::Log;
@@ -57,8 +57,36 @@ pub fn recover(out: &Log, inbox: &Log) -> Option<Recovered> {
     Some(recovered.clone())
 }
 
+/// The sale that a message names, if it names one.
+fn sale_of(message: &ToPos) -> Option<SaleId> {
+    match message {
+        ToPos::SessionOpened { sale }
+        | ToPos::CartChanged { sale, .. }
+        | ToPos::Offer { sale, .. }
+        | ToPos::Withdrawn { sale, .. }
+        | ToPos::Closed { sale, .. }
+        | ToPos::QueryOutcome { sale, .. } => Some(*sale),
+        _ => None,
+    }
+}
+
+/// A number that no session in the outbox is above. The log never gives up its last record, and sessions
+/// only ever count up, so a later session can't take the name of a sale that the POS has booked.
+pub fn session_floor(out: &Log) -> u32 {
+    let messages = out.records().filter_map(|(_, record)| till_link::message::decode(record));
+    messages.filter_map(|message| sale_of(&message)).map(|sale| sale.session).max().unwrap_or(0).max(out.last())
+}
+
+/// The goods of the last sale, if it was paid and nothing was offered since: they may still lie there.
+pub fn last_paid(out: &Log) -> Option<Cart> {
+    match out.records().next_back().and_then(|(_, record)| till_link::message::decode(record))? {
+        ToPos::Closed { outcome: Outcome::Paid, cart, .. } => Some(cart),
+        _ => None,
+    }
+}
+
 /// Every closed sale in a counter's outbox that was paid, for reports and tests.
-pub fn paid(out: &Log) -> Vec<(till_link::SaleId, till_link::Cart)> {
+pub fn paid(out: &Log) -> Vec<(SaleId, Cart)> {
     let closed = out.records().filter_map(|(_, record)| till_link::message::decode(record));
     closed
         .filter_map(|message| match message {

@@ -2,6 +2,7 @@
 
 mod alloc;
 mod chain;
+mod crash;
 mod docs;
 mod help;
 mod kill;
