@@ -3,34 +3,34 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-/// Raw TOML (`till.toml` and `conf.d/`) becomes one validated [`config::Config`]; only that travels on.
+// Raw TOML (`till.toml` and `conf.d/`) becomes one validated `config::Config`; only that travels on.
 pub mod config;
-/// Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
+// Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
 pub mod capture;
-/// Tensors to tensors: manifests and the backends that run a model. Knows nothing of pictures.
+// Tensors to tensors: manifests and the backends that run a model. Knows nothing of pictures.
 pub mod engine;
-/// Lines and load cell to debounced [`trigger::TriggerEvent`]s.
+// Lines and load cell to debounced `trigger::TriggerEvent`s.
 pub mod trigger;
-/// The append-only log on disk that every durable message enters before its first byte leaves.
+// The append-only log on disk that every durable message enters before its first byte leaves.
 pub mod outbox;
-/// Frames to observations: pre-processing, heads, suppression, fusion over time.
+// Frames to observations: pre-processing, heads, suppression, fusion over time.
 pub mod vision;
-/// The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
+// The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
 pub mod checkout;
-/// The serial port at our end of the link: bytes to and from the other end, endpoint and outbox joined.
+// The serial port at our end of the link: bytes to and from the other end, endpoint and outbox joined.
 pub mod port;
-/// The core joined with its books and triggers: what every driver turns.
+// The core joined with its books and triggers: what every driver turns.
 pub mod counter;
-/// The reference POS: journal, screen in the terminal, scripted keys.
+// The reference POS: journal, screen in the terminal, scripted keys.
 pub mod pos;
-/// Lock-step driver: footage and a script through every room, the same input giving the same bytes.
+// Lock-step driver: footage and a script through every room, the same input giving the same bytes.
 pub mod replay;
-/// Seeded faults over core, books and POS: what must hold in any world is checked in thousands.
+// Seeded faults over core, books and POS: what must hold in any world is checked in thousands.
 pub mod sim;
-/// Threads, channels, supervisor, signals and the control socket: the live driver.
+// Threads, channels, supervisor, signals and the control socket: the live driver.
 pub mod runtime;
 #[cfg(test)]
 mod testing;
 
-/// One file a command.
+// One file a command.
 pub mod cli;

@@ -36,7 +36,7 @@ pub struct PosArgs {
     /// Folder of the POS's books
     #[arg(long, value_name = "DIR", default_value = "/var/lib/till-pos")]
     pub state: PathBuf,
-    /// Keys that nobody has to press, as TOML: default = "pay" | "cancel" | "wait", [[offer]] number, press, delay_ms
+    /// Keys that nobody has to press, as TOML: default = "pay" | "cancel" | "wait", `[[offer]]` number, press, delay_ms
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
     /// Draw a live picture of the sale; keys: p pays, c cancels, q quits

@@ -1,6 +1,6 @@
 //! Every key of the configuration, once: what it is for, its unit, its default and what is allowed. The
 //! validation takes its limits and defaults from here, error messages say what is allowed from here, and
-//! `docs/configuration.md` is printed from here. A test holds the structs of [`super::raw`] to it.
+//! `docs/configuration.md` is printed from here. A test holds the structs of `raw` to it.
 
 use std::fmt;
 

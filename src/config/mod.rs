@@ -1,4 +1,4 @@
-//! What the counter is told: `till.toml` and `conf.d/*.toml`, read as written ([`raw`]), then validated into
+//! What the counter is told: `till.toml` and `conf.d/*.toml`, read as written (`raw`), then validated into
 //! [`Config`], which alone travels on. Nothing here opens a device or looks whether a named file exists.
 //! Every key stands in [`keys`], and `docs/configuration.md` is printed from there.
 

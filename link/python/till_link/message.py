@@ -16,7 +16,11 @@ SCHEMA_TEXT = (
     "evidence{votes,frames,score:u16,mass:bool} "
     "cart{lines:24,total:i64,currency:[u8;3],catalogue:u32,mass_g:i32} "
     "topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock] "
-    "totill[paid,cancel,outcome,override,language]"
+    "totill[paid,cancel,outcome,override,language] "
+    "outcome[paid,cancelled,abandoned] tender[cash,card,member,other] "
+    "attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] "
+    "phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] "
+    "rung[tensorrt,onnxruntime,rten,staffmode]"
 )
 
 

@@ -1,6 +1,6 @@
 //! Messages both ways, and bytes that are none. `meaning` is a line of text, `error` says why it is refused.
 
-use till_link::message::{Attention, Currency, Evidence, LINES_MAX, Line, Phase, Rung, decode, encode};
+use till_link::message::{Attention, Currency, Evidence, LINES_MAX, Line, Phase, Rung, SCHEMA_TEXT, decode, encode};
 use till_link::{Cart, Outcome, SaleId, Tender, ToPos, ToTill};
 
 use crate::{Vector, hex, meaning};
@@ -198,6 +198,9 @@ fn refused() -> Vec<Vector> {
     all.push(bad("a bool of 2", "pos", &[9, 0, 2], "bad_bool"));
     all.push(bad("an option of 2", "pos", &[6, 2, 1, 2, 3, 0, 1], "bad_option"));
     all.push(bad("a reason that does not exist", "pos", &[6, 0, 11, 1], "unknown_variant"));
+    all.push(bad("a phase that does not exist", "pos", &[8, 10, 0, 0], "unknown_variant"));
+    all.push(bad("a rung that does not exist", "pos", &[8, 0, 4, 0], "unknown_variant"));
+    all.push(bad("a tender that does not exist", "till", &[0, 1, 2, 3, 1, 4, 0], "unknown_variant"));
     all.push(bad("an outcome that does not exist", "till", &[2, 1, 2, 3, 1, 3], "unknown_variant"));
     let long = [&[7, 1, 2, 3, 33][..], &[b'x'; 33], &[5]].concat();
     all.push(bad("a text of 33 bytes where 32 fit", "pos", &long, "too_long"));
@@ -213,7 +216,19 @@ fn refused() -> Vec<Vector> {
     all
 }
 
+/// The schema names every enum as it is, so that builds with other numbers refuse each other.
+fn the_schema_names(name: &str, variants: &[impl std::fmt::Debug]) {
+    let names: Vec<String> = variants.iter().map(|variant| format!("{variant:?}").to_lowercase()).collect();
+    let part = format!(" {name}[{}]", names.join(","));
+    assert!(SCHEMA_TEXT.contains(&part), "{part}");
+}
+
 pub fn all() -> Vec<Vector> {
+    the_schema_names("outcome", &OUTCOMES);
+    the_schema_names("tender", &TENDERS);
+    the_schema_names("attention", &ATTENTIONS);
+    the_schema_names("phase", &PHASES);
+    the_schema_names("rung", &RUNGS);
     let mut all = for_the_pos();
     all.extend(for_the_till());
     all.extend(refused());
