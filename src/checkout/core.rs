@@ -319,10 +319,9 @@ impl Core {
     fn tray_empty(&self) -> bool {
         // After a restart nothing is known before the first picture and the first reading.
         let blind = self.tray.is_none() || self.settings.scale && self.load.is_none();
-        !(blind && self.left_over.is_some())
-            && !self.loaded()
-            && !self.goods_seen()
-            && !self.tray.as_ref().is_some_and(|tray| tray.hand)
+        let hand = self.tray.as_ref().is_some_and(|tray| tray.hand);
+        let in_doubt = blind && self.left_over.is_some();
+        !(in_doubt || hand || self.loaded() || self.goods_seen())
     }
 
     /// What the rooms or the tray put in the way of a sale at this moment.
