@@ -319,10 +319,9 @@ impl Core {
     fn tray_empty(&self) -> bool {
         // After a restart nothing is known before the first picture and the first reading.
         let blind = self.tray.is_none() || self.settings.scale && self.load.is_none();
-        !(blind && self.left_over.is_some())
-            && !self.loaded()
-            && !self.goods_seen()
-            && !self.tray.as_ref().is_some_and(|tray| tray.hand)
+        let hand = self.tray.as_ref().is_some_and(|tray| tray.hand);
+        let in_doubt = blind && self.left_over.is_some();
+        !(in_doubt || hand || self.loaded() || self.goods_seen())
     }
 
     /// What the rooms or the tray put in the way of a sale at this moment.
@@ -359,13 +358,11 @@ impl Core {
         (sellable && self.still() && self.speaks_against().is_none()).then_some(&tally.cart)
     }
 
-    /// Whether something is on the tray that was not paid before the restart: the next shopper's goods.
+    /// Whether nothing on the tray is what was paid before the restart: then it is the next shopper's. Where
+    /// only a part of it is, nobody can tell, and unsure is never charged.
     fn others_goods(&self) -> bool {
         let (Some(paid), Some(cart)) = (&self.left_over, self.agreed()) else { return false };
-        cart.lines.iter().any(|line| {
-            let paid = paid.lines.iter().find(|paid| paid.sku == line.sku);
-            paid.is_none_or(|paid| line.quantity > paid.quantity)
-        })
+        !cart.lines.iter().any(|line| paid.lines.iter().any(|paid| paid.sku == line.sku))
     }
 
     /// Whether the goods are no longer those of the offer. A hand that passes over the tray on its way to

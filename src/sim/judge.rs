@@ -107,6 +107,10 @@ impl Judge {
             let lines: Vec<String> = cart.lines.iter().map(|line| format!("{}x{}", line.sku, line.quantity)).collect();
             self.violation(now_ms, format!("sale {sale} offers {} but {:?} lie there", lines.join(" "), tray.things));
         }
+        if tray.things.iter().any(|thing| thing.paid) {
+            self.verdict.duplicated += 1;
+            self.find(now_ms, format!("sale {sale} offers goods that were paid"));
+        }
         if cart.sum_minor() != Some(cart.total_minor) {
             self.violation(now_ms, format!("sale {sale}: {} is not the sum of the lines", cart.total_minor));
         }

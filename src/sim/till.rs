@@ -205,7 +205,12 @@ impl Till {
         while self.noted < out.last() {
             self.noted += 1;
             match out.get(self.noted).and_then(till_link::message::decode::<ToPos>) {
-                Some(message) => around.judge.stored(now_ms, &message),
+                Some(message) => {
+                    around.judge.stored(now_ms, &message);
+                    if matches!(message, ToPos::Closed { outcome: till_link::Outcome::Paid, .. }) {
+                        around.tray.things.iter_mut().for_each(|thing| thing.paid = true);
+                    }
+                }
                 None => around.judge.violation(now_ms, format!("record {} went before it was read", self.noted)),
             }
         }

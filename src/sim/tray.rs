@@ -71,6 +71,8 @@ pub struct Thing {
     pub seen: Seen,
     /// What it weighs.
     pub mass_g: i32,
+    /// It was paid for.
+    pub paid: bool,
     track: u32,
     frames: u16,
 }
@@ -78,7 +80,7 @@ pub struct Thing {
 impl Thing {
     /// A product as the catalogue knows it.
     pub fn good(product: u16, seen: Seen) -> Self {
-        Self { product: Some(product), seen, mass_g: mass_g(usize::from(product)), track: 0, frames: 0 }
+        Self { product: Some(product), seen, mass_g: mass_g(usize::from(product)), paid: false, track: 0, frames: 0 }
     }
 
     /// A product whose mass is off by `grams`.
@@ -89,7 +91,7 @@ impl Thing {
 
     /// Something that the store does not sell.
     pub fn stranger(mass_g: i32) -> Self {
-        Self { product: None, seen: Seen::Unknown, mass_g, track: 0, frames: 0 }
+        Self { product: None, seen: Seen::Unknown, mass_g, paid: false, track: 0, frames: 0 }
     }
 
     /// Whether it may be sold as it lies there.

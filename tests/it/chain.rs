@@ -45,7 +45,10 @@ fn film(folder: &Path, photograph: &Path, to: &Path) {
     std::fs::create_dir_all(&frames).unwrap();
     let empty = folder.join("empty.jpg");
     image::RgbImage::from_pixel(640, 480, image::Rgb([128, 128, 128])).save(&empty).unwrap();
-    let pictures = PARTS.iter().zip([empty.as_path(), photograph, empty.as_path()]).flat_map(|(&n, file)| std::iter::repeat_n(file, n));
+    let pictures = PARTS
+        .iter()
+        .zip([empty.as_path(), photograph, empty.as_path()])
+        .flat_map(|(&n, file)| std::iter::repeat_n(file, n));
     for (i, picture) in pictures.enumerate() {
         std::fs::copy(picture, frames.join(format!("{i:04}.jpg"))).unwrap();
     }
