@@ -5,6 +5,7 @@ use till_link::{Attention, Cart, Outcome, Phase, Rung, SaleId, ToPos, ToTill};
 
 use crate::checkout::cart::{Tally, same_goods, tally};
 use crate::checkout::catalogue::Catalogue;
+use crate::checkout::facts::{Effect, Health, Input, OpenSale, Settings, View};
 use crate::checkout::session::{Action, Happening, find};
 use crate::trigger::TriggerEvent;
 use crate::vision::TrayObservation;
@@ -16,90 +17,6 @@ mod tests;
 const ROWS_A_STEP_MAX: usize = 8;
 /// The cart is told to the POS at most this often.
 const CART_EVERY_MS: u64 = 150;
-
-/// What the configuration decides about a session.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Agreement must stand this long before an offer.
-    pub settle_ms: u64,
-    /// An item with fewer votes is not believed.
-    pub votes_min: u16,
-    /// An empty tray must stay empty this long before the next session.
-    pub clear_ms: u64,
-    /// What the tray speaks against a sale must stand this long before it is raised.
-    pub attention_ms: u64,
-    /// More load than this is goods, grams.
-    pub load_present_g: i32,
-    /// While an offer stands, a load that moves by more than this takes it back, grams.
-    pub hold_g: i32,
-    /// Whether there is a scale; without one no mass is compared.
-    pub scale: bool,
-}
-
-/// What comes in.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// Time has passed.
-    Tick,
-    /// Line or scale.
-    Trigger(TriggerEvent),
-    /// The tray, after one frame.
-    Tray(&'a TrayObservation),
-    /// The POS; a durable one is in the books already.
-    Pos(&'a ToTill),
-    /// How the rooms are.
-    Health(Health),
-    /// The link came up: the POS knows nothing volatile yet.
-    LinkUp,
-}
-
-/// What the core must know of the rooms around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// The tray camera delivers no pictures, or does again.
-    CameraLost(bool),
-    /// No engine works, or one does again.
-    EngineFailed(bool),
-    /// The books can't be written, or can again.
-    StorageFull(bool),
-    /// Another rung of the ladder runs the detector.
-    Rung(Rung),
-}
-
-/// What goes out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Into the books, then to the POS.
-    Durable(ToPos),
-    /// To the POS if it is there.
-    Volatile(ToPos),
-    /// Vision may run (true) or sleep.
-    Look(bool),
-}
-
-/// An offer whose end is not in the books.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenSale {
-    /// Which.
-    pub sale: SaleId,
-    /// Its last offer.
-    pub revision: u16,
-    /// What was offered.
-    pub cart: Cart,
-}
-
-/// What `till status` shows of the core.
-#[derive(Clone, Debug)]
-pub struct View<'a> {
-    /// Where the session stands.
-    pub phase: Phase,
-    /// The session, unless idle.
-    pub sale: Option<SaleId>,
-    /// What is in the way.
-    pub attention: Option<Attention>,
-    /// What lies on the tray.
-    pub cart: Option<&'a Cart>,
-}
 
 /// The checkout core. See the module's text.
 #[derive(Debug)]

@@ -5,7 +5,9 @@
 pub mod cart;
 pub mod catalogue;
 pub mod core;
+pub mod facts;
 pub mod session;
 
-pub use self::core::{Core, Effect, Health, Input, OpenSale, Settings, View};
+pub use self::core::Core;
 pub use catalogue::{Catalogue, Product};
+pub use facts::{Effect, Health, Input, OpenSale, Settings, View};

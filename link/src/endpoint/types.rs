@@ -1,0 +1,147 @@
+//! What an endpoint is told, asks for and tells, as plain data.
+
+/// Which end this is. Two of a kind refuse each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// The counter.
+    Till = 0,
+    /// The point of sale.
+    Pos = 1,
+}
+
+/// What never changes while an endpoint lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Which end.
+    pub role: Role,
+    /// The counter's number; both ends must agree.
+    pub counter: u32,
+    /// The epoch of our own log.
+    pub epoch: u32,
+    /// Different at each start of this end, and not 0.
+    pub boot: u32,
+    /// Most durable messages under way, at least 1, at most [`WINDOW_MAX`].
+    pub window: u32,
+}
+
+/// The largest window.
+pub const WINDOW_MAX: u32 = 16;
+
+/// How far the other end's log was stored here before this start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// The epoch of the other end's log; meaningless while `sequence` is 0.
+    pub epoch: u32,
+    /// The last sequence stored; 0 is nothing.
+    pub sequence: u32,
+}
+
+/// Where an endpoint takes what it sends.
+pub trait Source {
+    /// The lowest sequence that the log still holds; `last() + 1` when it holds none.
+    fn first(&self) -> u32;
+    /// The last sequence on disk; 0 is none.
+    fn last(&self) -> u32;
+    /// Copies the payload of `sequence` to `buffer` and returns its length; `None` if it can't be read.
+    fn durable(&mut self, sequence: u32, buffer: &mut [u8]) -> Option<usize>;
+    /// Takes the next message that may be lost; `None` when there is none.
+    fn volatile(&mut self, buffer: &mut [u8]) -> Option<usize>;
+}
+
+/// Why the ends do not talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// Another major version.
+    Version = 1,
+    /// Another schema.
+    Schema = 2,
+    /// Another counter's end.
+    Counter = 3,
+    /// Two counters or two POS.
+    Role = 4,
+    /// A reason that this version does not know.
+    Other = 0,
+}
+
+impl Refusal {
+    pub(super) fn from_byte(byte: u8) -> Self {
+        match byte {
+            1 => Self::Version,
+            2 => Self::Schema,
+            3 => Self::Counter,
+            4 => Self::Role,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What an endpoint tells its owner.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The next durable message. Store it, then call [`super::Endpoint::stored`]; until then it is not
+    /// acknowledged. It comes once in the life of this endpoint.
+    Durable {
+        /// The epoch of the other end's log.
+        epoch: u32,
+        /// Its number there.
+        sequence: u32,
+        /// The message.
+        payload: &'a [u8],
+    },
+    /// A message that may have been lost.
+    Volatile(&'a [u8]),
+    /// The other end has stored everything up to here.
+    Acknowledged {
+        /// The last sequence stored there.
+        sequence: u32,
+    },
+    /// The ends talk. `lost` messages of the other end's log are gone for good (its log or ours was
+    /// replaced); 0 when all is well.
+    Up {
+        /// The other end's boot number.
+        boot: u32,
+        /// Its version's minor number.
+        minor: u8,
+        /// Messages that nobody holds any more.
+        lost: u32,
+    },
+    /// The other end fell silent.
+    Down,
+    /// The ends do not talk.
+    Refused(Refusal),
+}
+
+/// Counts since the endpoint was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Whole frames received.
+    pub frames_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Frames longer than any can be.
+    pub too_long: u64,
+    /// Frames that were not COBS.
+    pub bad_cobs: u64,
+    /// Damaged frames.
+    pub bad_crc: u64,
+    /// Whole frames of an unknown kind or with a wrong length.
+    pub malformed: u64,
+    /// Durable messages that came again.
+    pub duplicates: u64,
+    /// Durable messages sent again.
+    pub retransmits: u64,
+    /// Gaps seen in what came.
+    pub gaps: u64,
+    /// Acknowledgements of what was never sent.
+    pub false_acks: u64,
+    /// How often the link came up.
+    pub ups: u64,
+    /// Smoothed round trip, milliseconds, storage at the other end included; 0 before the first.
+    pub rtt_ms: u32,
+}
