@@ -50,7 +50,7 @@ def photographs(data, split, labels, out):
     for path, (x, y, w, h), sku in assortment.frames(data, split):
         name = f"images/{path.name}"
         shutil.copyfile(path, out / name)
-        add(doc, name, [(x, y, x + w, y + h)], [labels.index(sku)], level="photograph")
+        add(doc, name, [(x, y, x + w, y + h)], [labels.index(sku)])
     return doc
 
 

@@ -33,9 +33,9 @@ const CHANNEL: usize = 64;
 /// The counter's thread turns at least this often while a session is live.
 const TURN_LIVE: Duration = Duration::from_millis(5);
 /// And this often while none is.
-const TURN_IDLE: Duration = Duration::from_millis(40);
+const TURN_IDLE: Duration = Duration::from_millis(100);
 /// How often the status is gathered.
-const STATUS_EVERY_MS: u64 = 200;
+const STATUS_EVERY_MS: u64 = 500;
 /// Waits between two attempts to open the port.
 const REOPEN_MS: std::ops::RangeInclusive<u64> = 200..=5_000;
 
@@ -317,7 +317,10 @@ impl Desk {
     fn run(mut self, stop: &AtomicBool) {
         let mut status_at_ms = 0;
         while !stop.load(Ordering::Relaxed) {
-            let wait = if self.counter.is_idle() { TURN_IDLE } else { TURN_LIVE };
+            let books = self.counter.books();
+            // What waits for a POS that is away needs no hurry.
+            let busy = self.counter.look() || (books.is_up() && !books.is_quiet());
+            let wait = if busy { TURN_LIVE } else { TURN_IDLE };
             let first = self.facts.recv_timeout(wait).ok();
             let now_ms = clock::monotonic_ms();
             self.heart.beat(now_ms);
