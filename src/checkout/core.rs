@@ -33,6 +33,8 @@ pub struct Core {
     revision: u16,
     /// The last offer; stays after it was withdrawn, because a payment for it may be on the wire.
     offered: Option<Cart>,
+    /// This life began with a sale of the last one, and the tray has not been seen empty since.
+    restarted: bool,
     /// Goods that were paid before a restart: until the tray was seen without them they are not sold again.
     left_over: Option<Cart>,
     attention: Option<Attention>,
@@ -76,6 +78,7 @@ impl Core {
             sale: None,
             revision: 0,
             offered: None,
+            restarted: false,
             left_over: None,
             attention: None,
             tray: None,
@@ -122,6 +125,7 @@ impl Core {
         self.sale = Some(open.sale);
         self.revision = open.revision;
         self.offered = Some(open.cart);
+        self.restarted = true;
         self.phase = Phase::Attention;
         self.phase_since_ms = now_ms;
         self.attention = Some(Attention::OutcomeUnknown);
@@ -134,6 +138,7 @@ impl Core {
     pub fn recover_paid(&mut self, now_ms: u64, cart: Cart, sink: &mut dyn FnMut(Effect)) {
         self.phase = Phase::Clearing;
         self.phase_since_ms = now_ms;
+        self.restarted = true;
         self.left_over = Some(cart);
         sink(Effect::Look(true));
     }
@@ -237,7 +242,7 @@ impl Core {
         // After a restart nothing is known before the first picture and the first reading.
         let blind = self.tray.is_none() || self.settings.scale && self.load.is_none();
         let hand = self.tray.as_ref().is_some_and(|tray| tray.hand);
-        let in_doubt = blind && self.left_over.is_some();
+        let in_doubt = blind && self.restarted;
         !(in_doubt || hand || self.loaded() || self.goods_seen())
     }
 
@@ -377,6 +382,7 @@ impl Core {
             Action::CloseAbandoned => self.close(Outcome::Abandoned, sink),
             Action::Rest => {
                 self.sale = None;
+                self.restarted = false;
                 self.left_over = None;
                 self.tray = None;
                 self.tally = None;
@@ -421,6 +427,8 @@ impl Core {
         self.lower(sink);
         match (self.sale, self.offered.take()) {
             (Some(sale), Some(cart)) => {
+                // What was paid while this end was down lies there, or the next shopper's goods do.
+                self.left_over = (self.restarted && outcome == Outcome::Paid).then(|| cart.clone());
                 sink(Effect::Durable(ToPos::Closed { sale, revision: self.revision, outcome, cart }));
             }
             // A session without an offer leaves nothing in the books, and its number goes to the next one:

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use till_link::{Cart, Outcome, SaleId, ToPos};
 
-use crate::sim::tray::Tray;
+use crate::sim::tray::{Thing, Tray};
 
 /// What the judge found. `lost`, `duplicated` and `violations` are 0 in a sound world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct Judge {
     pub findings: Vec<String>,
     taken: BTreeMap<SaleId, i64>,
     offers: BTreeMap<(SaleId, u16), Cart>,
+    /// The things that lay on the tray when the last offer of a sale was made: what its payment pays.
+    offered_things: Option<(SaleId, u16, Vec<u32>)>,
     /// Offers that are in the till's books.
     stored: BTreeSet<(SaleId, u16)>,
     open: BTreeSet<SaleId>,
@@ -123,6 +125,16 @@ impl Judge {
             self.violation(now_ms, format!("offer {revision} of sale {sale} was made twice"));
         }
         self.offers.insert((*sale, *revision), cart.clone());
+        self.offered_things = Some((*sale, *revision, tray.things.iter().map(Thing::track).collect()));
+    }
+
+    /// The sale was paid: what was offered may lie there still and must not be sold again. What was put down
+    /// since, while the till was down or the shopper walked to the POS, is the next one's.
+    pub fn paid(&mut self, sale: SaleId, revision: u16, tray: &mut Tray) {
+        let Some((_, _, tracks)) = self.offered_things.take_if(|(of, at, _)| (*of, *at) == (sale, revision)) else {
+            return;
+        };
+        tray.things.iter_mut().filter(|thing| tracks.contains(&thing.track())).for_each(|thing| thing.paid = true);
     }
 
     /// A durable message is in the till's books: it must never be lost from here on.

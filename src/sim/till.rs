@@ -207,8 +207,8 @@ impl Till {
             match out.get(self.noted).and_then(till_link::message::decode::<ToPos>) {
                 Some(message) => {
                     around.judge.stored(now_ms, &message);
-                    if matches!(message, ToPos::Closed { outcome: till_link::Outcome::Paid, .. }) {
-                        around.tray.things.iter_mut().for_each(|thing| thing.paid = true);
+                    if let ToPos::Closed { sale, revision, outcome: till_link::Outcome::Paid, .. } = message {
+                        around.judge.paid(sale, revision, &mut around.tray);
                     }
                 }
                 None => around.judge.violation(now_ms, format!("record {} went before it was read", self.noted)),

@@ -94,6 +94,11 @@ impl Thing {
         Self { product: None, seen: Seen::Unknown, mass_g, paid: false, track: 0, frames: 0 }
     }
 
+    /// Its own number: no other thing ever has it.
+    pub fn track(&self) -> u32 {
+        self.track
+    }
+
     /// Whether it may be sold as it lies there.
     pub fn sellable(&self) -> bool {
         self.product.is_some_and(|product| self.mass_g == mass_g(usize::from(product)))

@@ -247,6 +247,42 @@ fn after_a_restart_the_pos_is_asked_and_the_sale_is_not_repeated() {
     }
 }
 
+/// A till that went down with an offer open and hears, before its first picture, that it was paid.
+fn paid_while_down() -> Bench {
+    let ToPos::Offer { sale, revision, cart } = Bench::offered().durable()[0].clone() else { panic!() };
+    let mut bench = Bench::new();
+    let said = &mut bench.said;
+    bench.core.recover(1_000, OpenSale { sale, revision, cart }, &mut |effect| said.push(effect));
+    bench.step(Input::Pos(&ToTill::OutcomeIs { sale, outcome: Some(Outcome::Paid) }));
+    assert_eq!(bench.phase(), Phase::Clearing);
+    bench
+}
+
+#[test]
+fn a_tray_that_nobody_has_seen_since_the_restart_is_not_empty() {
+    let mut bench = paid_while_down();
+    bench.pass(5_000);
+    assert_eq!(bench.phase(), Phase::Clearing, "the paid tea may lie there");
+    bench.load(TEA_G);
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(5_000);
+    assert_eq!(bench.durable().len(), 2, "asked and closed, and nothing is sold again");
+    bench.leave();
+    assert_eq!(bench.phase(), Phase::Idle);
+}
+
+#[test]
+fn the_next_shopper_s_goods_are_sold_though_the_paid_ones_left_while_the_till_was_down() {
+    let mut bench = paid_while_down();
+    bench.load(250);
+    bench.tray(&[Class::Product(1)]);
+    bench.pass(100);
+    assert_eq!(bench.phase(), Phase::Present, "a jam is no tea");
+    bench.tray(&[Class::Product(1)]);
+    bench.pass(1_000);
+    assert_eq!(bench.phase(), Phase::Offered);
+}
+
 #[derive(Clone, Debug)]
 enum Fact {
     Pass(u16),
