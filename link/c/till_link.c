@@ -566,13 +566,16 @@ static uint32_t adopt(tl_endpoint *end, uint32_t epoch, uint32_t first)
     uint32_t before = first == 0 ? 0 : first - 1, lost = 0;
     if (end->resume_epoch != epoch) {
         end->resume_epoch = epoch;
-        end->resume_sequence = 0;
+        end->resume_sequence = end->delivered = 0;
     }
     if (before > end->resume_sequence) {
         lost = before - end->resume_sequence;
         end->resume_sequence = before;
     }
-    end->delivered = end->resume_sequence;
+    /* What the caller was handed and is still storing was delivered. */
+    if (end->delivered < end->resume_sequence) {
+        end->delivered = end->resume_sequence;
+    }
     end->gap_told = false;
     return lost;
 }

@@ -235,11 +235,13 @@ impl Endpoint {
     fn adopt(&mut self, hello: &Hello) -> u32 {
         if self.resume.epoch != hello.epoch {
             self.resume = Resume { epoch: hello.epoch, sequence: 0 };
+            self.delivered = 0;
         }
         let before = hello.first.saturating_sub(1);
         let lost = before.saturating_sub(self.resume.sequence);
         self.resume.sequence = self.resume.sequence.max(before);
-        self.delivered = self.resume.sequence;
+        // What the owner was handed and is still storing was delivered: `stored` or `not_stored` will settle it.
+        self.delivered = self.delivered.max(self.resume.sequence);
         self.gap_told = false;
         lost
     }

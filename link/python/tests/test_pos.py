@@ -44,6 +44,28 @@ def exchange(a, journal_a, b, journal_b, from_ms, drop=lambda: False):
     return given
 
 
+class OneRead(unittest.TestCase):
+    def test_a_message_and_the_hello_of_the_restarted_sender_in_one_read_are_delivered_once(self):
+        with tempfile.TemporaryDirectory() as folder:
+            till, pos = Journal(os.path.join(folder, "till")), Journal(os.path.join(folder, "pos"))
+            a, b = end(Role.TILL, till, 11), end(Role.POS, pos, 21)
+            exchange(a, till, b, pos, 0)
+            pos.submit(b"paid")
+            read, _ = b.poll_transmit(3000, pos)
+            # The POS dies behind it; its next life finds an old HELLO on the line, which names us, and answers that.
+            b = end(Role.POS, pos, 22)
+            a._hello_due_ms = 3000
+            b.receive(3000, a.poll_transmit(3000, till)[0])
+            read += b.poll_transmit(3000, pos)[0]
+            for event in a.receive(3000, read):
+                if event.name == "durable":
+                    till.store(event.epoch, event.sequence, event.payload)
+                    a.stored(event.epoch, event.sequence)
+            exchange(a, till, b, pos, 3000)
+            self.assertEqual(till.received, [b"paid"])
+            self.assertEqual(pos.acknowledged, 1)
+
+
 class JournalOnDisk(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()

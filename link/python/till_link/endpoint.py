@@ -271,10 +271,12 @@ class Endpoint:
     def _adopt(self, epoch: int, first: int) -> int:
         if self._resume.epoch != epoch:
             self._resume = Resume(epoch, 0)
+            self._delivered = 0
         before = max(first - 1, 0)
         lost = max(before - self._resume.sequence, 0)
         self._resume = Resume(epoch, max(self._resume.sequence, before))
-        self._delivered = self._resume.sequence
+        # What the caller was handed and is still storing was delivered.
+        self._delivered = max(self._delivered, self._resume.sequence)
         self._gap_told = False
         return lost
 

@@ -221,6 +221,25 @@ fn a_half_open_line_is_down_at_both_ends() {
 }
 
 #[test]
+fn a_message_and_the_hello_of_the_restarted_sender_in_one_read_are_delivered_once() {
+    let (mut till, mut pos) = ends();
+    let now_ms = calm(&mut till, &mut pos, 0, 100);
+    pos.log.records.push(b"paid".to_vec());
+    let mut read = pos.transmit(now_ms).concat();
+    // The POS dies behind it; its next life finds an old HELLO on the line, which names us, and answers that.
+    pos.reboot(now_ms);
+    till.endpoint.hello_due_ms = Some(now_ms);
+    let old_hello = till.transmit(now_ms).concat();
+    pos.receive(now_ms, &old_hello);
+    read.extend(pos.transmit(now_ms).concat());
+    till.receive(now_ms, &read);
+    assert!(till.endpoint.is_up());
+    calm(&mut till, &mut pos, now_ms, 3000);
+    assert_eq!(till.taken, [b"paid"]);
+    assert_eq!(pos.acknowledged, 1);
+}
+
+#[test]
 fn an_end_that_lost_its_journal_gets_again_what_is_still_held() {
     let (mut till, mut pos) = ends();
     for text in ["one", "two", "three"] {
