@@ -68,7 +68,7 @@ def assign(scores, boxes, centres, strides, truth, classes, valid, k=10, alpha=0
     return owner, positive, target
 
 
-def detection_loss(box, cls, centres, strides, truth, classes, valid):
+def detection_loss(box, cls, centres, strides, truth, classes, valid, box_weight=5.0):
     """-> (loss, parts {box, cls}); `truth` in input pixels."""
     boxes = boxes_of(box, centres, strides)
     owner, positive, target = assign(cls.detach().sigmoid(), boxes.detach(), centres, strides, truth, classes, valid)
@@ -82,4 +82,4 @@ def detection_loss(box, cls, centres, strides, truth, classes, valid):
         box_loss = ((1 - ciou(boxes[bi, ni], truth[bi, who])) * target[bi, ni]).sum() / norm
     else:
         box_loss = box.sum() * 0
-    return 5.0 * box_loss + 1.0 * cls_loss, {"box": float(box_loss), "cls": float(cls_loss)}
+    return box_weight * box_loss + cls_loss, {"box": float(box_loss), "cls": float(cls_loss)}

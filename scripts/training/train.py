@@ -19,6 +19,7 @@ import torch
 
 import assortment
 import evaluate
+import warm
 from loss import detection_loss
 from model import Detector, cells, flatten
 from pictures import GENTLE, LEVELS, Composer, Style
@@ -93,9 +94,10 @@ def main():
     budget = p.add_mutually_exclusive_group()
     budget.add_argument("--pictures", type=int, default=40000, help="budget in pictures of the largest size (repeatable)")
     budget.add_argument("--minutes", type=float, help="budget in time instead")
-    p.add_argument("--from", dest="start", type=pathlib.Path, help="checkpoint whose weights to begin from (classes may differ)")
+    p.add_argument("--from", dest="start", type=pathlib.Path, help="begin from these weights: a checkpoint (classes may differ) or an engine's model.onnx")
     p.add_argument("--skip", type=float, default=0.0, help="share of the schedule to leave out at the beginning")
     p.add_argument("--rate", type=float, default=2e-3)
+    p.add_argument("--box", type=float, default=5.0, help="weight of the boxes' loss against the classes'")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--threads", type=int, default=2)
@@ -133,6 +135,11 @@ def main():
         optimiser.load_state_dict(ck["optimiser"])
         done, steps = ck["done"], ck["steps"]
         say(f"going on at {done:.3f} of the budget")
+    elif a.start and a.start.suffix == ".onnx":
+        images = next(iter(Stream(store, STAGES[-1][:3] + (24,), a.seed, Style())))[0]
+        warm.load(net, a.start, torch.as_tensor(images).flip(-1).permute(0, 3, 1, 2).contiguous().float() / 255)
+        ema = copy.deepcopy(net)
+        say(f"going on from {a.start}")
     elif a.start:
         mine, theirs = net.state_dict(), torch.load(a.start, map_location="cpu")["ema"]
         same = {k: v for k, v in theirs.items() if k in mine and v.shape == mine[k].shape}
@@ -171,7 +178,7 @@ def main():
             g["lr"] = rate
         net.train()
         box, cls = flatten(net(x))
-        value, parts = detection_loss(box, cls, centres, strides, truth, classes, valid)
+        value, parts = detection_loss(box, cls, centres, strides, truth, classes, valid, a.box)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
