@@ -119,9 +119,9 @@ fn check(manifest: &Manifest, engine: &dyn Engine) -> Result<(), EngineError> {
             want.shape()
         ));
     }
-    if !engine.outputs().iter().any(|o| o.name == manifest.head.output) {
-        let names: Vec<&str> = engine.outputs().iter().map(|o| o.name.as_str()).collect();
-        return error(format!("the model has no output {:?}; it has {names:?}", manifest.head.output));
+    let names: Vec<&str> = engine.outputs().iter().map(|o| o.name.as_str()).collect();
+    if let Some(absent) = manifest.head.outputs().into_iter().find(|name| !names.contains(name)) {
+        return error(format!("the model has no output {absent:?}; it has {names:?}"));
     }
     Ok(())
 }
@@ -141,6 +141,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::engine::head::{HeadSpec, OneOutput};
 
     fn blobs() -> Manifest {
         Manifest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs")).unwrap()
@@ -202,7 +203,7 @@ mod tests {
         let e = load(&m, &rten).err().unwrap();
         assert!(e.kind == EngineErrorKind::Manifest && e.message.contains("[1, 3, 64, 32]"), "{e}");
         let mut m = blobs();
-        m.head.output = "boxes".into();
+        m.head = HeadSpec::YoloV8(OneOutput { output: "boxes".into() });
         assert!(load(&m, &rten).err().unwrap().message.contains("output0"));
         for bytes in [vec![], vec![0xff; 4000], b"\x08\x07".to_vec()] {
             let e = Rten::load("x", bytes.clone(), 1).err().unwrap();

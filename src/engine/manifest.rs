@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::head::HeadSpec;
 use super::input::InputSpec;
+use super::suppression::NmsSpec;
 use super::{EngineError, EngineErrorKind};
 
 /// Label of a detector's class for goods that the assortment lacks.
@@ -30,25 +32,6 @@ const MODEL_BYTES_MAX: u64 = 1 << 30;
 pub enum Task {
     /// Boxes with a label and a score.
     Detect,
-}
-
-/// How the outputs are decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum HeadKind {
-    /// One output `[1, 4 + labels, boxes]`: centre x, centre y, width, height in pixels of the input, then a
-    /// probability for each label.
-    #[serde(rename = "yolo-v8")]
-    YoloV8,
-}
-
-/// The head: its kind and the output it reads.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeadSpec {
-    /// How the output is decoded.
-    pub kind: HeadKind,
-    /// The output's name in the model.
-    pub output: String,
 }
 
 /// The limits that were chosen on validation data.
@@ -113,6 +96,8 @@ struct Raw {
     precision: String,
     input: InputSpec,
     head: HeadSpec,
+    #[serde(default)]
+    nms: NmsSpec,
     thresholds: Thresholds,
     labels: Labels,
     #[serde(default)]
@@ -140,8 +125,10 @@ pub struct Manifest {
     pub precision: String,
     /// How the model wants its picture.
     pub input: InputSpec,
-    /// How its output is read.
+    /// How its outputs are read.
     pub head: HeadSpec,
+    /// How doubles are taken out.
+    pub nms: NmsSpec,
     /// Limits chosen on validation data.
     pub thresholds: Thresholds,
     /// Names of the classes.
@@ -172,11 +159,22 @@ impl Manifest {
         let raw: Raw = toml::from_str(text)
             .map_err(|e| EngineError::new(EngineErrorKind::Manifest, place.as_str(), e.to_string().trim_end()))?;
         raw.check().map_err(|m| EngineError::new(EngineErrorKind::Manifest, place, m))?;
-        let Raw { name, task, file, sha256, licence, source, precision, input, head, thresholds, labels, metrics } =
-            raw;
-        let sha256 = sha256.to_ascii_lowercase();
-        let dir = dir.to_path_buf();
-        Ok(Self { dir, name, task, file, sha256, licence, source, precision, input, head, thresholds, labels, metrics })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            name: raw.name,
+            task: raw.task,
+            file: raw.file,
+            sha256: raw.sha256.to_ascii_lowercase(),
+            licence: raw.licence,
+            source: raw.source,
+            precision: raw.precision,
+            input: raw.input,
+            head: raw.head,
+            nms: raw.nms,
+            thresholds: raw.thresholds,
+            labels: raw.labels,
+            metrics: raw.metrics,
+        })
     }
 
     /// Where the model lies.
@@ -234,8 +232,8 @@ impl Raw {
             return Err(format!("precision = {:?}: \"fp32\", \"fp16\" or \"int8\"", self.precision));
         }
         let i = &self.input;
-        if i.name.is_empty() || self.head.output.is_empty() {
-            return Err("[input] name and [head] output: the names of the model's tensors, not empty".into());
+        if i.name.is_empty() {
+            return Err("[input] name: the name of the model's tensor, not empty".into());
         }
         for (key, side) in [("width", i.width), ("height", i.height)] {
             if side == 0 || side > INPUT_SIDE_MAX {
@@ -245,6 +243,8 @@ impl Raw {
         if !i.mean.iter().all(|v| v.is_finite()) || !i.scale.iter().all(|v| v.is_finite() && *v != 0.0) {
             return Err("[input] mean and scale: finite numbers, no scale of 0".into());
         }
+        self.head.check()?;
+        self.nms.check()?;
         let t = &self.thresholds;
         // Written so that NaN fails too.
         if !(t.score > 0.0 && t.score <= 1.0) {
@@ -354,7 +354,12 @@ data = "test split"
             ("width = 64", "widht = 64", "widht"),
             ("layout = \"nchw\"", "layout = \"hwc\"", "hwc"),
             ("scale = [0.003921569,", "scale = [0.0,", "scale of 0"),
-            ("kind = \"yolo-v8\"", "kind = \"ssd\"", "yolo-v8"),
+            ("kind = \"yolo-v8\"", "kind = \"yolo-v9\"", "yolo-v8"),
+            ("kind = \"yolo-v8\"", "kind = \"ssd\"", "output"),
+            ("output = \"output0\"", "output = \"\"", "[head] output"),
+            ("[thresholds]", "[nms]\nmethod = \"hard\"\n[thresholds]", "soft-gaussian"),
+            ("[thresholds]", "[nms]\nsigma = 0.0\n[thresholds]", "[nms] sigma = 0"),
+            ("[thresholds]", "[nms]\nacross_iou = nan\n[thresholds]", "[nms] across_iou = NaN"),
             ("score = 0.25", "score = 0.0", "score = 0"),
             ("score = 0.25", "score = nan", "score = NaN"),
             ("nms_iou = 0.5", "nms_iou = 1.5", "nms_iou = 1.5"),

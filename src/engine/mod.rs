@@ -3,12 +3,14 @@
 //! carts or faces. Read next: `manifest`, then a backend.
 
 pub mod error;
+pub mod head;
 pub mod input;
 pub mod load;
 pub mod manifest;
 pub mod null;
 pub mod onnxruntime;
 pub mod rten;
+pub mod suppression;
 
 pub use error::{EngineError, EngineErrorKind};
 pub use input::{Colour, Fit, InputSpec, Layout};

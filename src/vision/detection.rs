@@ -1,5 +1,7 @@
 //! One box that a head read out of an engine's output, and the geometry of boxes. Boxes are x0, y0, x1, y1.
 
+use std::cmp::Ordering;
+
 /// No picture is that wide; squares of such numbers are still exact enough to compare.
 const COORDINATE_MAX: f32 = 1e6;
 
@@ -23,9 +25,17 @@ impl Detection {
         self.score.is_finite() && self.bbox.iter().all(|v| v.abs() < COORDINATE_MAX) && x1 > x0 && y1 > y0
     }
 
-    /// Keeps the better of the known runner-up and `label`.
+    /// Best first. Equal scores are put in an order of their own, so that nothing hangs on the head's order.
+    pub fn order(&self, other: &Self) -> Ordering {
+        let boxes = || self.bbox.iter().zip(&other.bbox).map(|(a, b)| a.total_cmp(b));
+        let score = other.score.total_cmp(&self.score);
+        score.then(self.label.cmp(&other.label)).then_with(|| boxes().find(|o| o.is_ne()).unwrap_or(Ordering::Equal))
+    }
+
+    /// Keeps the better of the known runner-up and `label`; of equals the lower label.
     pub fn offer_runner_up(&mut self, label: u16, score: f32) {
-        if label != self.label && self.runner_up.is_none_or(|(_, best)| score > best) {
+        let better = |(known, best)| score > best || score == best && label < known;
+        if label != self.label && self.runner_up.is_none_or(better) {
             self.runner_up = Some((label, score));
         }
     }

@@ -60,7 +60,7 @@ fn blobs() -> Manifest {
 fn null(manifest: &Manifest) -> Null {
     let labels = manifest.labels.names.len();
     let input = TensorSpec { name: manifest.input.name.clone(), shape: manifest.input.shape().to_vec() };
-    let output = TensorSpec { name: manifest.head.output.clone(), shape: vec![1, 4 + labels, 49] };
+    let output = TensorSpec { name: manifest.head.outputs()[0].to_owned(), shape: vec![1, 4 + labels, 49] };
     let mut engine = Null::new(input, vec![output]);
     let out = engine.output_mut(0);
     for label in 0..labels - 1 {

@@ -19,8 +19,6 @@ use super::{Detection, TrayObservation, VisionError};
 
 /// Most boxes of one frame that are looked at after suppression.
 pub const DETECTIONS_MAX: usize = 300;
-/// Boxes of two labels with more overlap than this are one pack.
-const ACROSS_IOU: f32 = 0.75;
 
 /// The whole way from a frame of the tray camera to an observation.
 pub struct TrayVision {
@@ -42,12 +40,7 @@ impl TrayVision {
     /// [`super::VisionErrorKind::Head`] when the head can't read the engine's output.
     pub fn new(manifest: &Manifest, engine: Box<dyn Engine>, rules: Rules) -> Result<Self, VisionError> {
         let head = Head::new(manifest, engine.as_ref())?;
-        let nms = Nms {
-            iou: manifest.thresholds.nms_iou,
-            across_iou: ACROSS_IOU.max(manifest.thresholds.nms_iou),
-            alone: rules.hand,
-            keep_max: DETECTIONS_MAX,
-        };
+        let nms = Nms::for_manifest(manifest, rules.hand, DETECTIONS_MAX);
         Ok(Self {
             preprocessor: Preprocessor::new(&manifest.input),
             nms,
@@ -85,7 +78,7 @@ impl TrayVision {
         self.preprocessor.fill(frame, self.engine.input_mut())?;
         self.engine.run()?;
         self.head.decode(self.engine.as_ref(), floor, &mut self.found);
-        self.nms.run(&mut self.found, &mut self.kept);
+        self.nms.run(&mut self.found, floor, &mut self.kept);
         for d in &mut self.kept {
             d.bbox = self.preprocessor.to_frame(d.bbox);
         }
