@@ -53,6 +53,8 @@ pub struct Core {
     pos_says: Option<Happening>,
     told_cart: Option<(Cart, u64)>,
     state_due: bool,
+    /// The POS must hear again what is in the way: what it was told went with the old connection.
+    attention_due: bool,
 }
 
 impl Core {
@@ -96,6 +98,7 @@ impl Core {
             pos_says: None,
             told_cart: None,
             state_due: true,
+            attention_due: false,
         }
     }
 
@@ -163,6 +166,7 @@ impl Core {
             Input::LinkUp => {
                 self.state_due = true;
                 self.told_cart = None;
+                self.attention_due = self.attention.is_some();
             }
             Input::Trigger(TriggerEvent::Presence(level)) => {
                 self.came |= level && !self.presence;
@@ -382,6 +386,8 @@ impl Core {
             Action::CloseAbandoned => self.close(Outcome::Abandoned, sink),
             Action::Rest => {
                 self.sale = None;
+                // Without a scale only the line tells of the next one, who may not have let it fall between.
+                self.came |= self.presence && !self.settings.scale;
                 self.restarted = false;
                 self.left_over = None;
                 self.tray = None;
@@ -454,6 +460,9 @@ impl Core {
                 self.told_cart = Some((tally.cart.clone(), now_ms));
                 sink(Effect::Volatile(ToPos::CartChanged { sale, cart: tally.cart.clone() }));
             }
+        }
+        if std::mem::take(&mut self.attention_due) {
+            self.tell_attention(true, sink);
         }
         if std::mem::take(&mut self.state_due) {
             let reason = if self.engine_failed { "no engine works" } else { "" };

@@ -58,10 +58,11 @@ pub fn width(text: &str) -> usize {
         .sum()
 }
 
-/// `text`, cut to `columns` and filled up with spaces.
+/// `text`, cut to `columns` and filled up with spaces. Control characters, which could move a terminal's cursor,
+/// become question marks: names come over the wire.
 pub fn fit(text: &str, columns: usize) -> String {
     let mut cut = String::new();
-    for c in text.chars() {
+    for c in text.chars().map(|c| if c.is_control() { '?' } else { c }) {
         if width(&cut) + width(c.encode_utf8(&mut [0; 4])) > columns {
             break;
         }
@@ -80,7 +81,7 @@ impl fmt::Display for Receipt {
             let sum = line.unit_minor.saturating_mul(i64::from(line.quantity));
             let price =
                 format!("{:>2} x {:>7} {:>8}", line.quantity, amount(line.unit_minor, currency), amount(sum, currency));
-            let room = COLUMNS - width(&price) - 1;
+            let room = COLUMNS.saturating_sub(width(&price) + 1);
             if width(&line.name) <= room {
                 writeln!(f, "{} {price}", fit(&line.name, room))?;
             } else {
@@ -107,6 +108,26 @@ mod tests {
         let texts = amounts.map(|(minor, code)| amount(minor, Currency::new(code).unwrap()));
         assert_eq!(texts, ["0", "2,400", "1,234,567", "-1,000", "12.05", "1.205"]);
         assert_eq!(amount(i64::MIN, Currency(*b"KRW")), "-9,223,372,036,854,775,808");
+    }
+
+    #[test]
+    fn whatever_the_wire_brought_can_be_printed() {
+        let line = Line {
+            sku: Sku::new(),
+            name: Name::try_from("\x1b[2J\r\nfree").unwrap(),
+            unit_minor: i64::MIN,
+            quantity: u16::MAX,
+            evidence: Evidence::default(),
+        };
+        let cart = Cart {
+            lines: [line].into_iter().collect(),
+            total_minor: i64::MIN,
+            currency: Currency([0xff; 3]),
+            catalogue_version: 0,
+            mass_g: 0,
+        };
+        let text = Receipt { sale: SaleId { counter: 0, epoch: 0, session: 0 }, cart }.to_string();
+        assert!(text.contains("?[2J??free") && !text.contains('\x1b'), "{text}");
     }
 
     #[test]

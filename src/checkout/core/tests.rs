@@ -283,6 +283,36 @@ fn the_next_shopper_s_goods_are_sold_though_the_paid_ones_left_while_the_till_wa
     assert_eq!(bench.phase(), Phase::Offered);
 }
 
+#[test]
+fn a_pos_that_comes_back_hears_again_what_is_in_the_way() {
+    let mut bench = Bench::new();
+    bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+    bench.load(TEA_G);
+    bench.tray(&[Class::Unknown]);
+    bench.pass(2_000);
+    assert_eq!(bench.core.view().attention, Some(Attention::UnknownItem));
+    bench.said.clear();
+    bench.step(Input::LinkUp);
+    let told = |effect: &&Effect| {
+        matches!(effect, Effect::Volatile(ToPos::Attention { reason: Attention::UnknownItem, on: true, .. }))
+    };
+    assert_eq!(bench.said.iter().filter(told).count(), 1);
+}
+
+#[test]
+fn without_a_scale_the_next_shopper_need_not_let_the_line_fall() {
+    let settings = Settings { scale: false, ..SETTINGS };
+    let mut bench = Bench::new();
+    bench.core = Core::new(settings, catalogue(), LABELS, 1, 77, 0);
+    bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(900);
+    bench.pay(1, 900);
+    bench.tray(&[]);
+    bench.pass(1_000);
+    assert_eq!(bench.phase(), Phase::Present);
+}
+
 #[derive(Clone, Debug)]
 enum Fact {
     Pass(u16),
