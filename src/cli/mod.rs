@@ -13,6 +13,7 @@ pub mod demo;
 pub mod engine;
 pub mod eval_tray;
 pub mod exit;
+pub mod outbox;
 pub mod picture;
 pub mod pos;
 pub mod replay;
@@ -55,6 +56,8 @@ pub enum Command {
     Engine(engine::EngineArgs),
     /// Time the counter's own work beside the raw engine's
     Bench(bench::BenchArgs),
+    /// The books on disk: list, verify, export, repair
+    Outbox(outbox::OutboxArgs),
     /// Simulate counters with everything that goes wrong
     Sim(sim::SimArgs),
     /// Check the configuration
@@ -88,6 +91,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Pos(args) => pos::run(&args, out),
         Command::Replay(args) => replay::run(&args, out),
         Command::Sim(args) => sim::run(&args, out),
+        Command::Outbox(args) => outbox::run(&args, out),
         Command::Config(args) => config::run(&args, out),
         Command::Catalogue(args) => catalogue::run(&args, out),
         Command::Completions(args) => completions::run(&args, command(), out),

@@ -42,6 +42,15 @@ impl LogError {
         Self { kind, place: place.into(), offset: None, message: message.into() }
     }
 
+    /// Damage that is no torn tail, at byte `offset` of a file, and what a technician can do about it.
+    pub(super) fn corrupt(place: impl Into<String>, offset: u64, what: &str) -> Self {
+        let message = format!(
+            "{what}; nothing is skipped without your word: till outbox verify shows what is affected, \
+             till outbox repair --skip-damaged goes on without it"
+        );
+        Self::new(LogErrorKind::Corrupt, place, message).at(offset)
+    }
+
     /// The same, at byte `offset`.
     pub fn at(mut self, offset: u64) -> Self {
         self.offset = Some(offset);

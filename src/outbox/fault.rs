@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::outbox::fs::Fs;
+use crate::outbox::fs::{Fs, Look};
 
 /// What the disk does at an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ struct State {
     plan: Option<(u64, Fault)>,
     forever: Option<Fault>,
     dead: bool,
+    unreadable: Option<String>,
     lie_about_sync: bool,
     lie_about_folder_sync: bool,
 }
@@ -81,6 +82,11 @@ impl FaultDisk {
     /// Every operation meets `fault` until this is called with `None`.
     pub fn forever(&self, fault: Option<Fault>) {
         self.state().forever = fault;
+    }
+
+    /// Reading this file meets EIO, as from a bad sector.
+    pub fn unreadable(&self, name: &str) {
+        self.state().unreadable = Some(name.to_owned());
     }
 
     /// A planted bug: syncs of files, of the folder, do nothing and say they did.
@@ -175,22 +181,51 @@ fn inode<'s>(state: &'s mut State, name: &str) -> io::Result<&'s mut Inode> {
     state.inodes.get_mut(index).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-impl Fs for FaultFs {
+impl Look for FaultDisk {
     fn place(&self) -> String {
         "faulty disk".into()
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let state = self.0.state();
+        let state = self.state();
         if state.dead { Err(Errno::IO.into()) } else { Ok(state.names.keys().cloned().collect()) }
     }
 
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let mut state = self.0.state();
-        if state.dead {
+    fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.state();
+        if state.dead || state.unreadable.as_deref() == Some(name) {
             return Err(Errno::IO.into());
         }
-        inode(&mut state, name).map(|inode| inode.now.clone())
+        let file = &inode(&mut state, name)?.now;
+        let from = file.get(offset.min(file.len() as u64) as usize..).unwrap_or_default();
+        let n = from.len().min(bytes.len());
+        for (to, from) in bytes.iter_mut().zip(from) {
+            *to = *from;
+        }
+        Ok(n)
+    }
+}
+
+impl Look for FaultFs {
+    fn place(&self) -> String {
+        self.0.place()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(name, offset, bytes)
+    }
+}
+
+impl Fs for FaultFs {
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let length = inode(&mut self.0.state(), name)?.now.len();
+        let mut bytes = vec![0; length];
+        self.read_at(name, 0, &mut bytes)?;
+        Ok(bytes)
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {

@@ -6,12 +6,18 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// A folder of files.
-pub trait Fs: Send {
+/// A folder of files, to look at only.
+pub trait Look {
     /// The folder, for messages.
     fn place(&self) -> String;
     /// Names of all files in the folder.
     fn list(&self) -> io::Result<Vec<String>>;
+    /// Fills `bytes` from `offset` on and returns how many there were; fewer than asked for only at the end.
+    fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<usize>;
+}
+
+/// A folder of files.
+pub trait Fs: Look + Send {
     /// All bytes of a file.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// Makes an empty file or empties an existing one. Durable only after both syncs.
@@ -28,6 +34,49 @@ pub trait Fs: Send {
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// A real folder, never written to and not locked: beside a daemon that works on it.
+#[derive(Debug)]
+pub struct StdLook {
+    folder: PathBuf,
+}
+
+impl StdLook {
+    /// Looks at `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+}
+
+impl Look for StdLook {
+    fn place(&self) -> String {
+        self.folder.display().to_string()
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let file = File::open(self.folder.join(name))?;
+        let mut filled = 0;
+        while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match file.read_at(room, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
 }
 
 /// The real one. Holds a lock on the folder for as long as it lives.
@@ -62,21 +111,21 @@ impl StdFs {
     }
 }
 
-impl Fs for StdFs {
+impl Look for StdFs {
     fn place(&self) -> String {
         self.folder.display().to_string()
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
-            if let Ok(name) = entry?.file_name().into_string() {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        StdLook::new(&self.folder).list()
     }
 
+    fn read_at(&self, name: &str, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        StdLook::new(&self.folder).read_at(name, offset, bytes)
+    }
+}
+
+impl Fs for StdFs {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         std::fs::read(self.folder.join(name))
     }

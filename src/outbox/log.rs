@@ -33,7 +33,7 @@ struct Segment {
 
 impl Segment {
     fn name(&self) -> String {
-        format!("{:010}.log", self.first)
+        record::segment_name(self.first)
     }
 }
 
@@ -68,9 +68,7 @@ impl Log {
     pub fn open(fs: Box<dyn Fs>, limits: Limits, new_epoch: u32) -> Result<Self, LogError> {
         let place = fs.place();
         let mut names = fs.list().map_err(|error| LogError::io(&place, &error))?;
-        names.retain(|name| {
-            name.strip_suffix(".log").is_some_and(|stem| stem.len() == 10 && stem.parse::<u32>().is_ok())
-        });
+        names.retain(|name| record::segment_first(name).is_some());
         names.sort_unstable();
         let mut log = Self {
             fs,
@@ -111,13 +109,13 @@ impl Log {
                 self.fs.remove(name).map_err(failed)?;
                 return self.fs.sync_folder().map_err(failed);
             }
-            return Err(LogError::new(LogErrorKind::Corrupt, file, "the segment's header is damaged").at(0));
+            return Err(LogError::corrupt(file, 0, "the segment's header is damaged"));
         };
         let expected = if self.segments.is_empty() { first.max(1) } else { self.last().saturating_add(1) };
         if first != expected || (!self.segments.is_empty() && epoch != self.epoch) {
             let message =
                 format!("the segment begins with record {first} of epoch {epoch:08x}; record {expected} should follow");
-            return Err(LogError::new(LogErrorKind::Corrupt, file, message).at(8));
+            return Err(LogError::corrupt(file, 8, &message));
         }
         if self.segments.is_empty() {
             self.epoch = epoch;
@@ -132,9 +130,10 @@ impl Log {
                 }
                 Found::End => break,
                 Found::Record { .. } | Found::Damage => {
-                    if !is_last || whole_record_behind(&bytes, at, self.last()) {
+                    // A whole record at this very place, too: one before it is missing.
+                    if !is_last || whole_record_from(&bytes, at, self.last()) {
                         let message = format!("record {} is damaged", self.last().saturating_add(1));
-                        return Err(LogError::new(LogErrorKind::Corrupt, file, message).at(at as u64));
+                        return Err(LogError::corrupt(file, at as u64, &message));
                     }
                     self.torn_bytes += (bytes.len() - at) as u64;
                     self.fs.truncate(name, at as u64).and_then(|()| self.fs.sync(name)).map_err(failed)?;
@@ -293,10 +292,10 @@ impl Log {
     }
 }
 
-/// Whether a whole later record stands anywhere behind `at`: then it is not a torn tail, because each
+/// Whether a whole later record stands anywhere from `at` on: then it is not a torn tail, because each
 /// record is synced before the next is begun.
-fn whole_record_behind(bytes: &[u8], at: usize, last: u32) -> bool {
-    (at + 1..bytes.len()).any(|at| match record::read_record(bytes, at) {
+fn whole_record_from(bytes: &[u8], at: usize, last: u32) -> bool {
+    (at..bytes.len()).any(|at| match record::read_record(bytes, at) {
         Found::Record { sequence, .. } => sequence > last,
         Found::End | Found::Damage => false,
     })

@@ -12,6 +12,17 @@ pub(super) const OVERHEAD_BYTES: usize = 4 + 4 + 4;
 /// Longest payload.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
 
+/// A segment's file, named by its first record.
+pub(super) fn segment_name(first: u32) -> String {
+    format!("{first:010}.log")
+}
+
+/// The first record of the segment in file `name`; `None` when it is no segment.
+pub(super) fn segment_first(name: &str) -> Option<u32> {
+    let stem = name.strip_suffix(".log")?;
+    if stem.len() == 10 { stem.parse().ok() } else { None }
+}
+
 pub(super) fn header(epoch: u32, first: u32) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     let fields = MAGIC.iter().copied().chain(epoch.to_le_bytes()).chain(first.to_le_bytes());

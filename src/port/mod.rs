@@ -3,6 +3,7 @@
 //! counter and the reference POS use it. Read next: `books`, then `wire`.
 
 mod books;
+pub mod entry;
 pub mod error;
 pub mod memory;
 pub mod pty;

@@ -216,3 +216,27 @@ fn what_a_killed_process_left_in_the_cache_is_secured_at_open() {
         assert_eq!(contents(&opened(&disk)), before, "killed at operation {at}");
     }
 }
+
+#[test]
+fn a_disk_that_refuses_for_long_takes_nothing_and_loses_nothing_until_it_takes_again() {
+    for (fault, kind) in [
+        (Fault::NoSpace, LogErrorKind::NoSpace),
+        (Fault::Eio, LogErrorKind::Io),
+        (Fault::ReadOnly, LogErrorKind::ReadOnly),
+    ] {
+        let disk = FaultDisk::default();
+        let mut log = opened(&disk);
+        for i in 0..5u8 {
+            log.append(&[i; 30]).unwrap();
+        }
+        disk.forever(Some(fault));
+        assert_eq!(log.append(b"refused").unwrap_err().kind, kind);
+        let again = log.append(b"refused").unwrap_err().kind;
+        assert!(again == kind || again == LogErrorKind::Poisoned, "{fault:?}: {again:?}");
+        assert_eq!((log.last(), log.get(5)), (5, Some(&[4; 30][..])));
+        disk.forever(None);
+        assert_eq!(log.append(b"taken").unwrap(), 6);
+        disk.reboot(0);
+        assert_eq!(opened(&disk).get(6), Some(&b"taken"[..]), "{fault:?}");
+    }
+}
