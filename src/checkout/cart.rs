@@ -3,7 +3,8 @@
 use till_link::message::LINES_MAX;
 use till_link::{Attention, Cart, Evidence, Line};
 
-use crate::checkout::Catalogue;
+use crate::checkout::decision::{DOUBTS_MAX, Load, decide};
+use crate::checkout::{Catalogue, Product};
 use crate::vision::{Class, TrayItem, TrayObservation};
 
 /// A cart and what was found wrong with it.
@@ -17,6 +18,8 @@ pub struct Tally {
     pub tolerance_g: i64,
     /// |measured - expected| is within the tolerance; `None` while there is no scale.
     pub mass_agrees: Option<bool>,
+    /// Items that the camera was unsure of and the mass decided; they are in the cart.
+    pub by_mass: u16,
     /// The gravest thing that stands against a sale, as far as the tray itself tells.
     pub against: Option<Attention>,
 }
@@ -40,16 +43,24 @@ pub fn tally(
     let (mut expected_g, mut tolerance_g) = (0i64, 0i64);
     let mut too_many = observation.too_many;
     let (mut unknown, mut unsure, mut overlapped, mut clipped) = (false, false, false, false);
+    let mut doubts: heapless::Vec<&TrayItem, DOUBTS_MAX> = heapless::Vec::new();
+    // Whether everything that lies there is named or in doubt: else the load says nothing about the doubts.
+    let mut complete = !too_many;
     for item in &observation.items {
         overlapped |= item.overlapped;
         clipped |= item.clipped;
+        complete &= item.stable;
         let Class::Product(label) = item.class else {
             // A thing that passed by is not yet a reason to bother anybody.
             unknown |= item.stable && item.class == Class::Unknown;
-            unsure |= item.stable && item.class == Class::Unsure;
+            if item.stable && item.class == Class::Unsure {
+                unsure = true;
+                complete &= doubts.push(item).is_ok();
+            }
             continue;
         };
         if !item.stable || item.votes < votes_min {
+            complete = false;
             continue;
         }
         let index = labels.get(usize::from(label)).copied().flatten();
@@ -59,20 +70,27 @@ pub fn tally(
         };
         expected_g += i64::from(product.mass_g);
         tolerance_g += i64::from(product.mass_tolerance_g);
-        if let Some(line) = cart.lines.iter_mut().find(|line| line.sku == product.sku) {
-            line.quantity = line.quantity.saturating_add(1);
-            line.evidence = weaker(line.evidence, item);
-        } else {
-            let evidence =
-                weaker(Evidence { votes: u16::MAX, frames: u16::MAX, score_permille: 1000, mass_agrees: false }, item);
-            let line = Line {
-                sku: product.sku.clone(),
-                name: product.name.clone(),
-                unit_minor: product.price_minor,
-                quantity: 1,
-                evidence,
-            };
-            too_many |= cart.lines.push(line).is_err();
+        let evidence = Evidence {
+            votes: item.votes,
+            frames: item.frames,
+            score_permille: item.score_permille,
+            mass_agrees: false,
+        };
+        too_many |= !add(&mut cart, product, evidence);
+    }
+    let mut by_mass = 0;
+    if let Some(mass_g) = mass_g
+        && unsure
+        && complete
+        && !unknown
+    {
+        let load = Load { measured_g: i64::from(mass_g), sure_g: expected_g, tolerance_g };
+        for decided in decide(&doubts, catalogue, labels, load, votes_min).iter().flatten() {
+            expected_g += i64::from(decided.product.mass_g);
+            tolerance_g += i64::from(decided.product.mass_tolerance_g);
+            too_many |= !add(&mut cart, decided.product, decided.evidence);
+            by_mass += 1;
+            unsure = false;
         }
     }
     debug_assert!(cart.lines.len() <= LINES_MAX);
@@ -103,17 +121,30 @@ pub fn tally(
     } else {
         None
     };
-    Tally { cart, expected_g, tolerance_g, mass_agrees, against }
+    Tally { cart, expected_g, tolerance_g, mass_agrees, by_mass, against }
 }
 
-/// A line is as believable as its weakest item.
-fn weaker(evidence: Evidence, item: &TrayItem) -> Evidence {
-    Evidence {
-        votes: evidence.votes.min(item.votes),
-        frames: evidence.frames.min(item.frames),
-        score_permille: evidence.score_permille.min(item.score_permille),
-        mass_agrees: evidence.mass_agrees,
+/// One more of `product`; false when there is no room for another line. A line is as believable as its weakest
+/// item.
+fn add(cart: &mut Cart, product: &Product, evidence: Evidence) -> bool {
+    if let Some(line) = cart.lines.iter_mut().find(|line| line.sku == product.sku) {
+        line.quantity = line.quantity.saturating_add(1);
+        line.evidence = Evidence {
+            votes: line.evidence.votes.min(evidence.votes),
+            frames: line.evidence.frames.min(evidence.frames),
+            score_permille: line.evidence.score_permille.min(evidence.score_permille),
+            mass_agrees: false,
+        };
+        return true;
     }
+    let line = Line {
+        sku: product.sku.clone(),
+        name: product.name.clone(),
+        unit_minor: product.price_minor,
+        quantity: 1,
+        evidence,
+    };
+    cart.lines.push(line).is_ok()
 }
 
 /// Whether two carts sell the same goods at the same price, whatever the evidence.

@@ -1,10 +1,11 @@
 //! What the counter decides. [`Core`] is a deterministic state machine: facts and a time go in, messages
 //! go out. It knows no thread, file, clock, camera or socket, allocates nothing in a step and never panics.
-//! Read next: `session` (the one table of states), `cart`, `core`.
+//! Read next: `session` (the one table of states), `cart`, `decision`, `core`.
 
 pub mod cart;
 pub mod catalogue;
 pub mod core;
+pub mod decision;
 pub mod facts;
 pub mod session;
 

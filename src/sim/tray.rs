@@ -228,7 +228,7 @@ impl Tray {
                 .push(TrayItem {
                     track: thing.track,
                     class,
-                    runner_up: None,
+                    candidates: Default::default(),
                     votes: thing.frames,
                     frames: thing.frames,
                     score_permille: 870,

@@ -12,5 +12,7 @@ pub mod tray;
 
 pub use detection::Detection;
 pub use error::{VisionError, VisionErrorKind};
-pub use observation::{CLASSES_MAX, Class, ITEMS_MAX, TrayItem, TrayObservation};
+pub use observation::{
+    CANDIDATES_MAX, CLASSES_MAX, Candidate, Candidates, Class, ITEMS_MAX, TrayItem, TrayObservation,
+};
 pub use tray::{Fusion, Rules, TrayVision};

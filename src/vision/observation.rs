@@ -16,6 +16,25 @@ pub enum Class {
     Unsure,
 }
 
+/// Most candidates of one item that are named.
+pub const CANDIDATES_MAX: usize = 4;
+
+/// One product that an item may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Index into the engine's product labels.
+    pub label: u16,
+    /// Its share of the votes' weight, 0..=1000.
+    pub share_permille: u16,
+    /// Frames that named it, first or second.
+    pub votes: u16,
+    /// Its mean score in those frames, 0..=1000.
+    pub score_permille: u16,
+}
+
+/// Candidates, best first; what isn't there is `None`.
+pub type Candidates = [Option<Candidate>; CANDIDATES_MAX];
+
 /// One thing on the tray, followed over frames.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrayItem {
@@ -23,8 +42,10 @@ pub struct TrayItem {
     pub track: u32,
     /// What it is by the votes of all frames.
     pub class: Class,
-    /// Second best label and its share of the votes in permille, for the mass check to decide between.
-    pub runner_up: Option<(u16, u16)>,
+    /// What else it may be. A product's are itself and what came after it. An unsure item has some only where
+    /// the camera is as sure of them together as it must be of one: it is one of these, and the mass may
+    /// decide which.
+    pub candidates: Candidates,
     /// Frames that voted for `class`.
     pub votes: u16,
     /// Frames in which the item was seen.

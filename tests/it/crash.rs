@@ -378,7 +378,7 @@ fn seen(goods: &[usize]) -> TrayObservation {
         let item = TrayItem {
             track: i as u32,
             class: Class::Product(good as u16),
-            runner_up: None,
+            candidates: Default::default(),
             votes: 9,
             frames: 10,
             score_permille: 900,

@@ -95,7 +95,7 @@ fn tray(classes: &[Class], settled: bool) -> TrayObservation {
         let item = TrayItem {
             track: i as u32,
             class,
-            runner_up: None,
+            candidates: Default::default(),
             votes: 9,
             frames: 10,
             score_permille: 900,

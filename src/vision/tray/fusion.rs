@@ -266,7 +266,7 @@ fn item(t: &Track, rules: &Rules, (width, height): (u32, u32)) -> TrayItem {
     TrayItem {
         track: t.id,
         class,
-        runner_up: verdict.runner_up(rules.products, class),
+        candidates: verdict.candidates(rules.products, class, rules.sure_permille),
         votes: verdict.votes,
         frames: verdict.of,
         score_permille: verdict.score_permille,

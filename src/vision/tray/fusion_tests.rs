@@ -134,7 +134,8 @@ fn thin_evidence_is_unsure_and_goods_without_label_are_unknown() {
         s.see(1, &[d(2, 50.0, 50.0)]);
     }
     assert_eq!(s.classes(), [Class::Unsure]);
-    assert_eq!(s.fusion.last().items[0].runner_up, Some((1, 500)));
+    let [Some(first), Some(second), None, None] = s.fusion.last().items[0].candidates else { panic!("two candidates") };
+    assert_eq!([(first.label, first.share_permille), (second.label, second.share_permille)], [(1, 500), (2, 500)]);
     let mut s = Scene::new();
     s.see(20, &[Detection { score: 0.5, ..d(1, 50.0, 50.0) }]);
     assert_eq!(s.classes(), [Class::Unsure]);

@@ -2,7 +2,11 @@
 //! everything, so that old evidence gives way to new.
 
 use super::super::detection::{centre, side};
-use super::super::{Class, Detection};
+use super::super::{Candidate, Candidates, Class, Detection};
+
+/// Share of the weight, in permille, that an unsure item's candidates must have together: of what is left,
+/// one in ten frames may have spoken of anything else.
+const TOGETHER_PERMILLE: u32 = 900;
 
 /// Votes that a track remembers: the last frames in which it was seen.
 pub const VOTES_MAX: usize = 24;
@@ -29,8 +33,8 @@ pub struct Verdict {
     pub share_permille: u16,
     /// Mean score of its votes.
     pub score_permille: u16,
-    /// The label that came second and its share of the weight.
-    pub second: Option<(u16, u16)>,
+    /// The labels with the most weight, products or not, best first.
+    pub labels: Candidates,
 }
 
 /// One thing on the tray, or the suspicion of one.
@@ -134,6 +138,7 @@ impl Track {
             weight: u32,
             votes: u16,
             score: u32,
+            named: u16,
         }
         let mut tallies: heapless::Vec<Tally, { 2 * VOTES_MAX }> = heapless::Vec::new();
         let mut total = 0u32;
@@ -147,21 +152,31 @@ impl Track {
                 total += u32::from(permille);
                 let index = tallies.iter().position(|t| t.label == label).unwrap_or_else(|| {
                     // There is room for two labels a vote.
-                    let _ = tallies.push(Tally { label, weight: 0, votes: 0, score: 0 });
+                    let _ = tallies.push(Tally { label, weight: 0, votes: 0, score: 0, named: 0 });
                     tallies.len() - 1
                 });
                 let Some(t) = tallies.get_mut(index) else { continue };
                 t.weight += u32::from(permille);
                 t.votes += votes;
                 t.score += u32::from(permille) * u32::from(votes);
+                t.named += 1;
             }
         }
         // The lower label wins a tie, so that the order of frames doesn't matter.
         tallies.sort_unstable_by(|a, b| b.weight.cmp(&a.weight).then(a.label.cmp(&b.label)));
         let share = |weight: u32| (u64::from(weight) * 1000 / u64::from(total.max(1))) as u16;
         let of = self.votes.len() as u16;
+        let mut labels = Candidates::default();
+        for (slot, t) in labels.iter_mut().zip(&tallies) {
+            *slot = Some(Candidate {
+                label: t.label,
+                share_permille: share(t.weight),
+                votes: t.named,
+                score_permille: (t.weight / u32::from(t.named.max(1))) as u16,
+            });
+        }
         let Some(best) = tallies.first() else {
-            return Verdict { label: u16::MAX, votes: 0, of, share_permille: 0, score_permille: 0, second: None };
+            return Verdict { label: u16::MAX, votes: 0, of, share_permille: 0, score_permille: 0, labels };
         };
         Verdict {
             label: best.label,
@@ -169,7 +184,7 @@ impl Track {
             of,
             share_permille: share(best.weight),
             score_permille: (best.score / u32::from(best.votes.max(1))) as u16,
-            second: tallies.get(1).map(|t| (t.label, share(t.weight))),
+            labels,
         }
     }
 }
@@ -187,10 +202,22 @@ impl Verdict {
         }
     }
 
-    /// What the mass check may decide for instead of `class`: the best product that `class` doesn't name.
-    pub fn runner_up(&self, products: u16, class: Class) -> Option<(u16, u16)> {
-        let best = Some((self.label, self.share_permille)).filter(|_| class == Class::Unsure);
-        best.or(self.second).filter(|(label, _)| *label < products)
+    /// The products that it may be, see [`super::super::TrayItem::candidates`].
+    pub fn candidates(&self, products: u16, class: Class, sure_permille: u16) -> Candidates {
+        let mut candidates = Candidates::default();
+        let known = self.labels.iter().flatten().filter(|c| c.label < products);
+        candidates.iter_mut().zip(known).for_each(|(slot, c)| *slot = Some(*c));
+        let (share, score) = candidates.iter().flatten().fold((0u32, 0u32), |(share, score), c| {
+            let weight = u32::from(c.score_permille) * u32::from(c.votes);
+            (share + u32::from(c.share_permille), score + weight)
+        });
+        let sure = u32::from(sure_permille);
+        let together = share >= TOGETHER_PERMILLE.max(sure) && score >= sure * u32::from(self.of);
+        match class {
+            Class::Product(_) => candidates,
+            Class::Unsure if together => candidates,
+            _ => Candidates::default(),
+        }
     }
 }
 
@@ -214,15 +241,36 @@ mod tests {
         t.saw(&d(5, 0.5, Some((3, 0.1))), 0.25, 0.1);
         // Weights: label 3 800 + 600, label 5 300 + 500; the 0.1 is below the floor.
         let v = t.verdict();
-        let expected =
-            Verdict { label: 3, votes: 2, of: 3, share_permille: 636, score_permille: 700, second: Some((5, 363)) };
+        let three = Candidate { label: 3, share_permille: 636, votes: 2, score_permille: 700 };
+        let five = Candidate { label: 5, share_permille: 363, votes: 2, score_permille: 400 };
+        let labels = [Some(three), Some(five), None, None];
+        let expected = Verdict { label: 3, votes: 2, of: 3, share_permille: 636, score_permille: 700, labels };
         assert_eq!(v, expected);
         assert_eq!(v.class(8, 600), Class::Product(3));
         assert_eq!(v.class(8, 650), Class::Unsure);
         assert_eq!(v.class(3, 600), Class::Unknown);
-        assert_eq!(v.runner_up(8, Class::Product(3)), Some((5, 363)));
-        assert_eq!(v.runner_up(8, Class::Unsure), Some((3, 636)));
-        assert_eq!(v.runner_up(4, Class::Product(3)), None);
+        assert_eq!(v.candidates(8, Class::Product(3), 600), labels);
+        assert_eq!(v.candidates(4, Class::Product(3), 600), [Some(three), None, None, None]);
+    }
+
+    #[test]
+    fn an_unsure_item_is_one_of_its_candidates_or_has_none() {
+        // Two that look alike: neither is sure, both together are.
+        let mut t = Track::new(0, &d(3, 0.5, Some((5, 0.45))), 0.25);
+        t.saw(&d(5, 0.5, Some((3, 0.4))), 0.25, 0.1);
+        let v = t.verdict();
+        assert_eq!(v.class(8, 660), Class::Unsure);
+        let labels = |candidates: Candidates| candidates.iter().flatten().map(|c| c.label).collect::<Vec<_>>();
+        assert_eq!(labels(v.candidates(8, Class::Unsure, 660)), [5, 3]);
+        assert_eq!(labels(v.candidates(8, Class::Unknown, 660)), [0u16; 0]);
+        // The same shares, but faint: it may be anything.
+        let faint = Track::new(0, &d(3, 0.3, Some((5, 0.28))), 0.25).verdict();
+        assert_eq!(labels(faint.candidates(8, Class::Unsure, 660)), [0u16; 0]);
+        // A part of the votes is for goods that no label names.
+        let mut t = Track::new(0, &d(3, 0.7, None), 0.25);
+        t.saw(&d(8, 0.6, Some((5, 0.5))), 0.25, 0.1);
+        assert_eq!(labels(t.verdict().candidates(8, Class::Unsure, 500)), [0u16; 0]);
+        assert_eq!(labels(t.verdict().candidates(9, Class::Unsure, 500)), [3, 8, 5]);
     }
 
     #[test]
@@ -230,7 +278,7 @@ mod tests {
         let mut t = Track::new(0, &d(1, 0.9, None), 0.25);
         (0..100).for_each(|_| t.saw(&d(1, 0.9, None), 0.25, 0.1));
         (0..VOTES_MAX).for_each(|_| t.saw(&d(2, 0.9, None), 0.25, 0.1));
-        assert_eq!((t.verdict().label, t.verdict().votes, t.verdict().second), (2, VOTES_MAX as u16, None));
+        assert_eq!((t.verdict().label, t.verdict().votes, t.verdict().labels[1]), (2, VOTES_MAX as u16, None));
     }
 
     #[test]
