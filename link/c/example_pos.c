@@ -1,33 +1,21 @@
-/* A POS in C that pays every offer: stores, acknowledges, books each sale once, answers questions.
- * Usage: example_pos PORT JOURNAL. The journal is a list of records: 'E' (our epoch), 'I' (of the till) or
- * 'O' (ours), each with epoch, sequence, length, CRC-32C and message; a torn tail is cut off at the start. */
+/* A whole POS in C upon till_link.h: takes the money for every offer and books each sale once, whatever happens to
+ * the cable, the power or this program. Usage: example_pos PORT JOURNAL [COUNTER]. Replace `take_money` and what
+ * `told` prints by your shop's, and this loop by yours; all else is in the library. */
 #define _XOPEN_SOURCE 700
+#define _DEFAULT_SOURCE /* B115200 */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h> /* dirname */
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "till_link.h"
 
-enum { OURS_MAX = 256, SALES_MAX = 256 };
-
-typedef struct { uint32_t kind, epoch, sequence, length, crc; } record; /* one machine's file: its own byte order */
-typedef struct { tl_sale sale; bool paid, closed, asked; } entry;
-
-static struct {
-    int file;
-    uint32_t epoch, resume_epoch, resume_sequence, last;
-    uint8_t ours[OURS_MAX][64];
-    uint32_t lengths[OURS_MAX];
-    entry sales[SALES_MAX];
-    size_t count;
-} books;
-static tl_endpoint end;
-static tl_message message;
+static tl_pos pos; /* static: it is larger than some stacks */
 
 static uint64_t now_ms(void)
 {
@@ -36,180 +24,124 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
-static entry *find(tl_sale sale)
+/* ---- the journal's file ---- */
+
+static size_t read_at(void *file, uint64_t at, uint8_t *bytes, size_t length)
 {
-    for (size_t i = 0; i < books.count; i++) {
-        if (memcmp(&books.sales[i].sale, &sale, sizeof sale) == 0) {
-            return &books.sales[i];
-        }
-    }
-    if (books.count == SALES_MAX) {
-        return NULL;
-    }
-    books.sales[books.count].sale = sale;
-    return &books.sales[books.count++];
+    ssize_t got = pread(*(int *)file, bytes, length, (off_t)at);
+    return got < 0 ? 0 : (size_t)got;
 }
 
-/* What a record means; the same for a new one and for one read at the start. */
-static void remember(const record *r, const uint8_t *bytes)
+static bool write_at(void *file, uint64_t at, const uint8_t *bytes, size_t length)
 {
-    entry *e;
-    if (r->kind == 'E') {
-        books.epoch = r->epoch;
-        return;
-    }
-    if (r->kind == 'I') {
-        books.resume_epoch = r->epoch;
-        books.resume_sequence = r->sequence;
-    } else if (r->sequence < OURS_MAX && r->length <= 64) {
-        books.last = r->sequence;
-        memcpy(books.ours[r->sequence], bytes, r->length);
-        books.lengths[r->sequence] = r->length;
-    }
-    if (tl_decode(r->kind == 'O', bytes, r->length, &message) != TL_OK || (e = find(message.sale)) == NULL) {
-        return;
-    }
-    e->paid = e->paid || message.kind == TL_PAID;
-    e->asked = message.kind == TL_QUERY_OUTCOME || (e->asked && message.kind != TL_OUTCOME_IS);
-    if (message.kind == TL_CLOSED && !e->closed) {
-        e->closed = true;
-        printf("%s %" PRIu32 "-%08" PRIx32 "-%" PRIu32 " %" PRId64 " %s\n",
-               message.outcome == TL_OUTCOME_PAID ? "BOOKED" : e->paid ? "GIVE BACK" : "CLOSED", message.sale.counter,
-               message.sale.epoch, message.sale.session, message.cart.total_minor, message.cart.currency);
-        fflush(stdout);
-    }
+    return pwrite(*(int *)file, bytes, length, (off_t)at) == (ssize_t)length && fsync(*(int *)file) == 0;
 }
 
-static bool store(record r, const uint8_t *bytes)
+static bool cut_at(void *file, uint64_t at)
 {
-    off_t at = lseek(books.file, 0, SEEK_CUR);
-    r.crc = tl_crc32c(tl_crc32c(0, (const uint8_t *)&r, offsetof(record, crc)), bytes, r.length);
-    if (write(books.file, &r, sizeof r) != (ssize_t)sizeof r || write(books.file, bytes, r.length) != (ssize_t)r.length ||
-        fsync(books.file) != 0) {
-        if (ftruncate(books.file, at) != 0 || lseek(books.file, at, SEEK_SET) != at) {
-            perror("journal");
-        }
-        return false;
-    }
-    remember(&r, bytes);
-    return true;
+    return ftruncate(*(int *)file, (off_t)at) == 0 && fsync(*(int *)file) == 0;
 }
 
-static void tell(tl_message *m)
+/* The name of a new file is on the disk only when its folder is synced, too. */
+static int open_journal(char *path)
 {
-    uint8_t bytes[64];
-    size_t length = tl_encode(m, bytes, sizeof bytes);
-    if (length == 0 || books.last + 1 >= OURS_MAX || !store((record){'O', 0, books.last + 1, (uint32_t)length, 0}, bytes)) {
-        fprintf(stderr, "could not be stored: not said\n");
-    }
-}
-
-/* Pays the offer that was just read, answers what was asked. */
-static void act(void)
-{
-    entry *e = find(message.sale);
-    if (message.kind == TL_OFFER && e != NULL && !e->paid && !e->closed && tl_cart_adds_up(&message.cart)) {
-        tl_message paid = {.kind = TL_PAID, .sale = message.sale, .revision = message.revision,
-                           .tender = TL_TENDER_CARD, .amount_minor = message.cart.total_minor};
-        tell(&paid);
-    }
-    for (size_t i = 0; i < books.count; i++) {
-        if (books.sales[i].asked) {
-            tl_message answer = {.kind = TL_OUTCOME_IS, .sale = books.sales[i].sale};
-            answer.outcome = books.sales[i].paid ? TL_OUTCOME_PAID : TL_OUTCOME_NONE;
-            tell(&answer);
-        }
-    }
-}
-
-static void on_event(void *context, const tl_event *e)
-{
-    (void)context;
-    if (e->kind == TL_EV_DURABLE) {
-        if (store((record){'I', e->epoch, e->sequence, (uint32_t)e->length, 0}, e->payload)) {
-            tl_stored(&end, e->epoch, e->sequence);
-            if (tl_decode(false, e->payload, e->length, &message) == TL_OK) {
-                act();
-            }
-        } else {
-            tl_not_stored(&end);
-        }
-    }
-}
-
-static uint32_t first(void *c) { (void)c; return 1; }
-static uint32_t last(void *c) { (void)c; return books.last; }
-static int pending(void *c, uint8_t *to, size_t n) { (void)c; (void)to; (void)n; return -1; }
-static int durable(void *c, uint32_t sequence, uint8_t *to, size_t capacity)
-{
-    (void)c;
-    if (sequence >= OURS_MAX || books.lengths[sequence] > capacity) {
+    int file = open(path, O_RDWR | O_CREAT, 0600), folder = open(dirname(path), O_RDONLY);
+    if (folder < 0 || fsync(folder) != 0) {
         return -1;
     }
-    memcpy(to, books.ours[sequence], books.lengths[sequence]);
-    return (int)books.lengths[sequence];
+    close(folder);
+    return file;
 }
 
-static bool recover(const char *path)
+/* ---- the line: 115200 8N1, raw (L-001) ---- */
+
+static int open_port(const char *path)
 {
-    static uint8_t bytes[TL_PAYLOAD_MAX];
-    record r;
-    off_t at = 0;
-    books.file = open(path, O_RDWR | O_CREAT, 0600);
-    while (books.file >= 0 && read(books.file, &r, sizeof r) == (ssize_t)sizeof r && r.length <= sizeof bytes &&
-           read(books.file, bytes, r.length) == (ssize_t)r.length &&
-           tl_crc32c(tl_crc32c(0, (const uint8_t *)&r, offsetof(record, crc)), bytes, r.length) == r.crc) {
-        remember(&r, bytes);
-        at += (off_t)(sizeof r + r.length);
+    struct termios tty;
+    int port = open(path, O_RDWR | O_NOCTTY);
+    if (port < 0 || tcgetattr(port, &tty) != 0) {
+        return -1;
     }
-    message.kind = TL_CLOCK;
-    if (books.file < 0 || ftruncate(books.file, at) != 0 || lseek(books.file, at, SEEK_SET) != at) {
-        return false;
+    tty.c_iflag = tty.c_oflag = tty.c_lflag = 0;
+    tty.c_cflag = CS8 | CREAD | CLOCAL;
+    tty.c_cc[VMIN] = 1;
+    tty.c_cc[VTIME] = 0;
+    cfsetispeed(&tty, B115200);
+    cfsetospeed(&tty, B115200);
+    return tcsetattr(port, TCSANOW, &tty) == 0 ? port : -1;
+}
+
+/* A number that no earlier start had: boots and epochs need it (L-031, L-032). */
+static uint32_t fresh(void)
+{
+    uint32_t number = 0;
+    int random = open("/dev/urandom", O_RDONLY);
+    if (random < 0 || read(random, &number, sizeof number) != (ssize_t)sizeof number) {
+        exit(1);
     }
-    /* A new journal is a new epoch (L-032). */
-    return books.epoch != 0 || store((record){'E', (uint32_t)time(NULL), 0, 0, 0}, bytes);
+    close(random);
+    return number == 0 ? 1 : number;
+}
+
+static void told(void *context, tl_pos_event event, const tl_message *m, uint32_t number)
+{
+    static const char *const links[] = {"unreadable", "not stored", "up", "down", "refused", "lost"};
+    (void)context;
+    if (event >= TL_POS_UNREADABLE) {
+        fprintf(stderr, "link: %s %" PRIu32 "\n", links[event - TL_POS_UNREADABLE], number);
+    } else if (event != TL_POS_SAID) {
+        bool back = event == TL_POS_GIVE_BACK;
+        printf("%s %" PRIu32 "-%08" PRIx32 "-%" PRIu32 " %" PRId64 " %s\n",
+               event == TL_POS_BOOK ? "BOOKED" : back ? "GIVE BACK" : "CLOSED", m->sale.counter, m->sale.epoch,
+               m->sale.session, back ? m->amount_minor : m->cart.total_minor, m->cart.currency);
+        fflush(stdout);
+    } else if (m->kind == TL_CART_CHANGED || m->kind == TL_OFFER) {
+        fprintf(stderr, "%zu lines, %" PRId64 " %s\n", m->cart.count, m->cart.total_minor, m->cart.currency);
+    }
+}
+
+/* Here the card is charged or the drawer opened; by the sale's id, which is never used twice. */
+static bool take_money(tl_sale sale, int64_t amount_minor)
+{
+    (void)sale;
+    return amount_minor >= 0;
 }
 
 int main(int count, char **arguments)
 {
-    const tl_source source = {NULL, first, last, durable, pending};
-    tl_config config = {TL_ROLE_POS, 1, 0, (uint32_t)time(NULL) ^ (uint32_t)getpid() << 16, 4};
-    struct termios tty;
-    if (count != 3 || !recover(arguments[2])) {
-        fprintf(stderr, "usage: example_pos PORT JOURNAL\n");
+    int file;
+    const tl_disk disk = {&file, read_at, write_at, cut_at};
+    tl_config config = {TL_ROLE_POS, count > 3 ? (uint32_t)strtoul(arguments[3], NULL, 10) : 1, fresh(), fresh(), 4};
+    struct pollfd port = {-1, POLLIN, 0};
+    file = count < 3 ? -1 : open_journal(arguments[2]);
+    if (file < 0 || !tl_pos_open(&pos, &config, &disk, told, NULL, now_ms())) {
+        fprintf(stderr, "usage: example_pos PORT JOURNAL [COUNTER]; or the journal is damaged before its end\n");
         return 2;
     }
-    struct pollfd port = {open(arguments[1], O_RDWR | O_NOCTTY), POLLIN, 0};
-    if (port.fd < 0 || tcgetattr(port.fd, &tty) != 0) {
-        perror(arguments[1]);
-        return 4;
-    }
-    tty.c_iflag = tty.c_oflag = tty.c_lflag = 0;
-    tty.c_cflag = CS8 | CREAD | CLOCAL;
-    cfsetispeed(&tty, B38400); /* POSIX names no faster rate; B115200 where there is one */
-#ifdef B115200
-    cfsetispeed(&tty, B115200);
-    cfsetospeed(&tty, B115200);
-#endif
-    tcsetattr(port.fd, TCSANOW, &tty);
-    act();
-    config.epoch = books.epoch;
-    tl_init(&end, &config, books.resume_epoch, books.resume_sequence, 0, books.last, now_ms());
-    for (;;) {
+    port.fd = open_port(arguments[1]);
+    while (port.fd >= 0) {
         uint8_t bytes[256], wire[TL_WIRE_MAX];
+        tl_sale sale;
+        int64_t amount_minor;
         size_t n;
         if (poll(&port, 1, 20) > 0) {
             ssize_t got = read(port.fd, bytes, sizeof bytes);
-            tl_receive(&end, now_ms(), bytes, got > 0 ? (size_t)got : 0, on_event, NULL);
+            if (got <= 0) {
+                break;
+            }
+            tl_pos_receive(&pos, now_ms(), bytes, (size_t)got);
         }
-        while ((n = tl_poll(&end, now_ms(), &source, wire, on_event, NULL)) != 0) {
-            for (size_t at = 0; at < n;) {
-                ssize_t put = write(port.fd, wire + at, n - at);
-                if (put < 0) {
-                    return 1;
-                }
-                at += (size_t)put;
+        if (tl_pos_payable(&pos, &sale, &amount_minor) && take_money(sale, amount_minor) &&
+            !tl_pos_pay(&pos, TL_TENDER_CARD)) {
+            fprintf(stderr, "give back %" PRId64 ": it could not be stored\n", amount_minor);
+            return 1;
+        }
+        while ((n = tl_pos_poll(&pos, now_ms(), wire)) != 0) {
+            if (write(port.fd, wire, n) != (ssize_t)n) {
+                break;
             }
         }
     }
+    perror(arguments[1]);
+    return 4;
 }

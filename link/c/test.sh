@@ -1,28 +1,39 @@
 #!/bin/sh
-# Builds the C endpoint with every compiler found, warnings being errors, and runs the vectors with and
-# without sanitizers. Usage: test.sh; needs gcc or clang.
+# Builds the C endpoint with gcc and clang, warnings being errors, runs vectors, noise and the POS with and without
+# sanitizers, and prints sizes. Says `skipped` of what is not here. Usage: test.sh
 set -eu
 cd "$(dirname "$0")"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 warnings="-std=c99 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
-found=0
+sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+found=
 for cc in gcc clang; do
-    command -v "$cc" >/dev/null || continue
-    found=$((found + 1))
-    "$cc" $warnings -Os -c till_link.c -o "$out/till_link.o"
-    "$cc" $warnings -O2 till_link.c vectors.c -o "$out/vectors"
-    "$cc" $warnings -O2 till_link.c example_pos.c -o "$out/example_pos"
-    "$out/vectors" ../vectors
-    sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
-    if echo 'int main(void) { return 0; }' | "$cc" -x c $sanitize - -o "$out/probe" 2>/dev/null; then
-        "$cc" $warnings $sanitize till_link.c vectors.c -o "$out/vectors_checked"
-        "$cc" $warnings $sanitize till_link.c noise.c -o "$out/noise"
-        "$out/vectors_checked" ../vectors >/dev/null
-        "$out/noise"
-    else
-        echo "$cc: skipped: sanitizers (their run-time library is not installed)"
+    if ! command -v "$cc" >/dev/null; then
+        echo "$cc: skipped: it is not installed"
+        continue
     fi
-    size "$out/till_link.o" | awk -v cc="$cc" 'NR == 2 { print cc " -Os: " $1 " bytes of flash" }'
+    found=${found:-$cc}
+    "$cc" $warnings -Os -c till_link.c -o "$out/small.o"
+    size "$out/small.o" | awk -v cc="$cc" 'NR == 2 { print cc " -Os: " $1 " bytes of flash, " $2 + $3 " of static RAM" }'
+    "$cc" $warnings -O1 "$out/small.o" vectors.c -o "$out/vectors"
+    "$cc" $warnings -O1 "$out/small.o" example_pos.c -o "$out/example_pos"
+    "$out/vectors" ../vectors
+    if ! echo 'int main(void) { return 0; }' | "$cc" -x c $sanitize - -o "$out/probe" 2>/dev/null; then
+        echo "$cc: skipped: sanitizers (their run-time library is not installed)"
+        continue
+    fi
+    "$cc" $warnings $sanitize -c till_link.c -o "$out/checked.o"
+    for program in vectors noise pos_test; do
+        "$cc" $warnings $sanitize "$out/checked.o" "$program.c" -o "$out/$program"
+    done
+    "$out/vectors" ../vectors >/dev/null
+    "$out/noise"
+    "$out/pos_test"
 done
-[ "$found" -gt 0 ] || { echo "no C compiler found: install gcc or clang" >&2; exit 1; }
+[ -n "$found" ] || { echo "no C compiler found: install gcc or clang" >&2; exit 1; }
+for limits in "1 2576" "4 2576" "16 2576" "4 1024" "4 256"; do
+    set -- $limits
+    "$found" $warnings "-DTL_WINDOW_MAX=${1}u" "-DTL_PAYLOAD_MAX=${2}u" size.c -o "$out/size"
+    "$out/size"
+done

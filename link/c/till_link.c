@@ -1,4 +1,4 @@
-/* See till_link.h. Order: frames, values, messages, endpoint. */
+/* See till_link.h. Order: frames, values, messages, endpoint, POS. */
 #include "till_link.h"
 
 #include <string.h>
@@ -750,8 +750,8 @@ static size_t data_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *sou
     if (sequence > source->last(source->context) || sequence - base > end->config.window) {
         return 0;
     }
-    length = source->durable(source->context, sequence, end->scratch, sizeof end->scratch);
-    if (length < 0 || (size_t)length > sizeof end->scratch) {
+    length = source->durable(source->context, sequence, end->scratch, TL_PAYLOAD_MAX);
+    if (length < 0 || (size_t)length > TL_PAYLOAD_MAX) {
         return 0;
     }
     again = sequence <= end->highest;
@@ -798,8 +798,8 @@ static size_t next_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *sou
             return length;
         }
     }
-    event = source->pending(source->context, end->scratch, sizeof end->scratch);
-    if (event >= 0 && (size_t)event <= sizeof end->scratch) {
+    event = source->pending(source->context, end->scratch, TL_PAYLOAD_MAX);
+    if (event >= 0 && (size_t)event <= TL_PAYLOAD_MAX) {
         end->event_last = true;
         return tl_frame_encode(TL_EVENT, end->scratch, (size_t)event, NULL, 0, wire, TL_WIRE_MAX);
     }
@@ -837,4 +837,376 @@ uint64_t tl_deadline(const tl_endpoint *end)
         due = end->timer_ms < due ? end->timer_ms : due;
     }
     return due;
+}
+
+/* ---- POS ---- */
+
+enum { BODY_AT = 12, FIELDS_AT = 13 };
+
+static bool same_sale(tl_sale a, tl_sale b)
+{
+    return a.counter == b.counter && a.epoch == b.epoch && a.session == b.session;
+}
+
+static bool names_sale(const tl_message *m)
+{
+    return tl_durable(m->kind) || m->kind == TL_SESSION_OPENED || m->kind == TL_CART_CHANGED || m->kind == TL_MEMBER;
+}
+
+/* Reads the record at `at` into the endpoint's scratch; its length, 0 if there is no whole one. */
+static size_t record_at(tl_pos *pos, uint64_t at)
+{
+    uint8_t *r = pos->end.scratch;
+    uint32_t length;
+    if (pos->disk.read(pos->disk.context, at, r, BODY_AT) != BODY_AT || tl_crc32c(0, r, 8) != read_u32(r + 8)) {
+        return 0;
+    }
+    length = read_u32(r);
+    if (length < TL_RECORD_HEAD - BODY_AT || length > sizeof pos->end.scratch - BODY_AT ||
+        pos->disk.read(pos->disk.context, at + BODY_AT, r + BODY_AT, length) != length ||
+        tl_crc32c(0, r + BODY_AT, length) != read_u32(r + 4)) {
+        return 0;
+    }
+    return BODY_AT + length;
+}
+
+/* Decodes the record in scratch, `length` long, into pos->message. */
+static bool read_message(tl_pos *pos, size_t length)
+{
+    const uint8_t *r = pos->end.scratch;
+    return tl_decode(r[BODY_AT] == 'O', r + TL_RECORD_HEAD, length - TL_RECORD_HEAD, &pos->message) == TL_OK;
+}
+
+/* What pos->message changes about its sale; `what` is set when that is something to be done. */
+static void settle(tl_pos *pos, tl_sale_state *state, tl_pos_event *what)
+{
+    tl_message *m = &pos->message;
+    switch (m->kind) {
+    case TL_PAID:
+        state->paid = true;
+        state->paid_minor = m->amount_minor;
+        break;
+    case TL_CANCEL:
+        state->promised = true;
+        break;
+    case TL_QUERY_OUTCOME:
+        state->asked = true;
+        break;
+    case TL_OUTCOME_IS:
+        state->asked = false;
+        state->promised = state->promised || m->outcome == TL_OUTCOME_NONE;
+        break;
+    case TL_CLOSED:
+        if (!state->over) {
+            state->over = true;
+            *what = m->outcome == TL_OUTCOME_PAID ? TL_POS_BOOK : state->paid ? TL_POS_GIVE_BACK : TL_POS_CLOSED;
+            m->amount_minor = state->paid_minor;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* The state of a sale: from memory, else from the journal before `until`, which overwrites scratch and message. */
+static tl_sale_state *find(tl_pos *pos, tl_sale sale, uint64_t until)
+{
+    tl_sale_state *state;
+    tl_pos_event ignored;
+    size_t length, tries = 0;
+    for (size_t i = 0; i < TL_SALES_MAX; i++) {
+        if (same_sale(pos->sales[i].sale, sale)) {
+            return &pos->sales[i];
+        }
+    }
+    /* A question that is still open keeps its place. */
+    do {
+        state = &pos->sales[pos->next_sale];
+        pos->next_sale = (pos->next_sale + 1) % TL_SALES_MAX;
+    } while (state->asked && ++tries < TL_SALES_MAX);
+    memset(state, 0, sizeof *state);
+    state->sale = sale;
+    if (sale.counter == pos->newest.counter && sale.epoch == pos->newest.epoch && sale.session > pos->newest.session) {
+        return state;
+    }
+    for (uint64_t at = 0; at < until && (length = record_at(pos, at)) != 0; at += length) {
+        uint8_t letter = pos->end.scratch[BODY_AT];
+        if ((letter == 'I' || letter == 'O') && read_message(pos, length) && names_sale(&pos->message) &&
+            same_sale(pos->message.sale, sale)) {
+            settle(pos, state, &ignored);
+        }
+    }
+    return state;
+}
+
+static void tell(tl_pos *pos, tl_pos_event event, const tl_message *message, uint32_t number)
+{
+    if (pos->sink != NULL) {
+        pos->sink(pos->context, event, message, number);
+    }
+}
+
+/* What the record at `at`, now in scratch, means: the same for a new one and for one that is read at the start. */
+static void apply(tl_pos *pos, uint64_t at, size_t length)
+{
+    const uint8_t *r = pos->end.scratch;
+    uint32_t epoch = read_u32(r + FIELDS_AT), sequence = read_u32(r + FIELDS_AT + 4);
+    tl_pos_event what = TL_POS_SAID;
+    tl_message *m = &pos->message;
+    tl_sale sale;
+    bool ours = r[BODY_AT] == 'O';
+    if (r[BODY_AT] == 'E') {
+        pos->epoch = epoch;
+        return;
+    }
+    if (ours) {
+        pos->last = sequence;
+        pos->ours[sequence % TL_OURS_MAX] = at;
+    } else if (r[BODY_AT] == 'I') {
+        pos->resume_epoch = epoch;
+        pos->resume_sequence = sequence;
+    } else {
+        return;
+    }
+    if (!read_message(pos, length)) {
+        tell(pos, TL_POS_UNREADABLE, NULL, 0);
+        return;
+    }
+    if (!names_sale(m)) {
+        return;
+    }
+    sale = m->sale;
+    {
+        tl_sale_state *state = find(pos, sale, at);
+        /* The look into the journal may have gone over it. */
+        length = record_at(pos, at);
+        if (length == 0 || !read_message(pos, length)) {
+            return;
+        }
+        settle(pos, state, &what);
+    }
+    if (sale.counter != pos->newest.counter || sale.epoch != pos->newest.epoch || sale.session > pos->newest.session) {
+        pos->newest = sale;
+    }
+    if (m->kind == TL_OFFER) {
+        pos->offered = tl_cart_adds_up(&m->cart); /* L-025 */
+        pos->offer = sale;
+        pos->offer_revision = m->revision;
+        pos->offer_minor = m->cart.total_minor;
+    } else if (m->kind == TL_WITHDRAWN && same_sale(sale, pos->offer) && m->revision == pos->offer_revision) {
+        pos->offered = false;
+    }
+    if (!ours && (what != TL_POS_SAID || pos->open)) {
+        tell(pos, what, m, 0);
+    }
+}
+
+/* One record; the message may stand in scratch already. Storing it and knowing it are one act (L-062). */
+static bool append(tl_pos *pos, uint8_t letter, uint32_t epoch, uint32_t sequence, const uint8_t *message,
+                   size_t length)
+{
+    uint8_t *r = pos->end.scratch;
+    uint64_t at = pos->journal_bytes;
+    size_t body = TL_RECORD_HEAD - BODY_AT + length;
+    memmove(r + TL_RECORD_HEAD, message, length);
+    r[BODY_AT] = letter;
+    write_u32(r + FIELDS_AT, epoch);
+    write_u32(r + FIELDS_AT + 4, sequence);
+    write_u32(r, (uint32_t)body);
+    write_u32(r + 4, tl_crc32c(0, r + BODY_AT, body));
+    write_u32(r + 8, tl_crc32c(0, r, 8));
+    if (!pos->disk.write(pos->disk.context, at, r, BODY_AT + body)) {
+        (void)pos->disk.cut(pos->disk.context, at);
+        tell(pos, TL_POS_NO_DISK, NULL, 0);
+        return false;
+    }
+    pos->journal_bytes = at + BODY_AT + body;
+    apply(pos, at, BODY_AT + body);
+    return true;
+}
+
+static bool room(const tl_pos *pos) { return pos->last - pos->end.acknowledged < TL_OURS_MAX; }
+
+/* Stores pos->message as our next one; the endpoint sends it from there (L-080). */
+static bool submit(tl_pos *pos)
+{
+    uint8_t *to = pos->end.scratch + TL_RECORD_HEAD;
+    size_t length;
+    if (!room(pos)) {
+        return false;
+    }
+    length = tl_encode(&pos->message, to, TL_PAYLOAD_MAX);
+    return length != 0 && append(pos, 'O', pos->epoch, pos->last + 1, to, length);
+}
+
+static void on_event(void *context, const tl_event *e)
+{
+    tl_pos *pos = context;
+    switch (e->kind) {
+    case TL_EV_DURABLE:
+        if (append(pos, 'I', e->epoch, e->sequence, e->payload, e->length)) {
+            tl_stored(&pos->end, e->epoch, e->sequence);
+        } else {
+            tl_not_stored(&pos->end);
+        }
+        break;
+    case TL_EV_VOLATILE:
+        if (tl_decode(false, e->payload, e->length, &pos->message) == TL_OK) {
+            tell(pos, TL_POS_SAID, &pos->message, 0);
+        } else {
+            tell(pos, TL_POS_UNREADABLE, NULL, 0);
+        }
+        break;
+    case TL_EV_UP:
+        tell(pos, TL_POS_UP, NULL, 0);
+        if (e->lost != 0) {
+            tell(pos, TL_POS_LOST, NULL, e->lost);
+        }
+        break;
+    case TL_EV_DOWN: tell(pos, TL_POS_DOWN, NULL, 0); break;
+    case TL_EV_REFUSED: tell(pos, TL_POS_REFUSED, NULL, e->reason); break;
+    case TL_EV_ACKED: break;
+    }
+}
+
+/* What the till has is below; the ring holds the rest. */
+static uint32_t oldest_kept(const tl_pos *pos) { return pos->last > TL_OURS_MAX ? pos->last - TL_OURS_MAX : 0; }
+
+static uint32_t pos_first(void *context) { return oldest_kept(context) + 1; }
+static uint32_t pos_last(void *context) { return ((const tl_pos *)context)->last; }
+
+static int pos_durable(void *context, uint32_t sequence, uint8_t *buffer, size_t capacity)
+{
+    tl_pos *pos = context;
+    size_t length = record_at(pos, pos->ours[sequence % TL_OURS_MAX]);
+    if (length == 0 || length - TL_RECORD_HEAD > capacity) {
+        return -1;
+    }
+    memmove(buffer, pos->end.scratch + TL_RECORD_HEAD, length - TL_RECORD_HEAD);
+    return (int)(length - TL_RECORD_HEAD);
+}
+
+static int pos_pending(void *context, uint8_t *buffer, size_t capacity)
+{
+    tl_pos *pos = context;
+    size_t length = pos->event_length;
+    if (length == 0 || length > capacity) {
+        return -1;
+    }
+    memcpy(buffer, pos->event, length);
+    pos->event_length = 0;
+    return (int)length;
+}
+
+bool tl_pos_open(tl_pos *pos, const tl_config *config, const tl_disk *disk, tl_pos_sink sink, void *context,
+                 uint64_t now_ms)
+{
+    tl_config own = *config;
+    size_t length;
+    memset(pos, 0, sizeof *pos);
+    pos->disk = *disk;
+    pos->sink = sink;
+    pos->context = context;
+    while ((length = record_at(pos, pos->journal_bytes)) != 0) {
+        apply(pos, pos->journal_bytes, length);
+        pos->journal_bytes += length;
+    }
+    /* Behind a torn tail stands nothing; a whole record behind it means that the middle is damaged. */
+    for (uint64_t at = pos->journal_bytes + 1; at <= pos->journal_bytes + sizeof pos->end.scratch; at++) {
+        if (record_at(pos, at) != 0) {
+            return false;
+        }
+    }
+    if (!disk->cut(disk->context, pos->journal_bytes) ||
+        (pos->epoch == 0 && !append(pos, 'E', config->epoch == 0 ? 1 : config->epoch, 0, (const uint8_t *)"", 0))) {
+        return false;
+    }
+    own.role = TL_ROLE_POS;
+    own.epoch = pos->epoch;
+    tl_init(&pos->end, &own, pos->resume_epoch, pos->resume_sequence, oldest_kept(pos), pos->last, now_ms);
+    pos->open = pos->fresh_line = true;
+    return true;
+}
+
+void tl_pos_receive(tl_pos *pos, uint64_t now_ms, const uint8_t *bytes, size_t length)
+{
+    tl_receive(&pos->end, now_ms, bytes, length, on_event, pos);
+}
+
+void tl_pos_reconnected(tl_pos *pos, uint64_t now_ms)
+{
+    pos->fresh_line = true;
+    tl_reconnected(&pos->end, now_ms, on_event, pos);
+}
+
+size_t tl_pos_poll(tl_pos *pos, uint64_t now_ms, uint8_t wire[TL_WIRE_MAX])
+{
+    const tl_source source = {pos, pos_first, pos_last, pos_durable, pos_pending};
+    if (pos->fresh_line) {
+        pos->fresh_line = false;
+        wire[0] = 0;
+        return 1;
+    }
+    for (size_t i = 0; i < TL_SALES_MAX; i++) {
+        if (pos->sales[i].asked) {
+            pos->message.kind = TL_OUTCOME_IS;
+            pos->message.sale = pos->sales[i].sale;
+            pos->message.outcome = pos->sales[i].paid ? TL_OUTCOME_PAID : TL_OUTCOME_NONE;
+            (void)submit(pos);
+        }
+    }
+    return tl_poll(&pos->end, now_ms, &source, wire, on_event, pos);
+}
+
+bool tl_pos_payable(tl_pos *pos, tl_sale *sale, int64_t *amount_minor)
+{
+    const tl_sale_state *state;
+    if (!pos->offered || !room(pos)) {
+        return false;
+    }
+    state = find(pos, pos->offer, pos->journal_bytes);
+    if (sale != NULL) {
+        *sale = pos->offer;
+    }
+    if (amount_minor != NULL) {
+        *amount_minor = pos->offer_minor;
+    }
+    return !state->paid && !state->over && !state->promised && !state->asked;
+}
+
+bool tl_pos_pay(tl_pos *pos, uint8_t tender)
+{
+    if (!tl_pos_payable(pos, NULL, NULL)) {
+        return false;
+    }
+    pos->message.kind = TL_PAID;
+    pos->message.sale = pos->offer;
+    pos->message.revision = pos->offer_revision;
+    pos->message.tender = tender;
+    pos->message.amount_minor = pos->offer_minor;
+    return submit(pos);
+}
+
+bool tl_pos_cancel(tl_pos *pos)
+{
+    if (!tl_pos_payable(pos, NULL, NULL)) {
+        return false;
+    }
+    pos->message.kind = TL_CANCEL;
+    pos->message.sale = pos->offer;
+    return submit(pos);
+}
+
+bool tl_pos_override(tl_pos *pos, tl_sale sale, uint8_t reason)
+{
+    pos->message.kind = TL_OVERRIDE;
+    pos->message.sale = sale;
+    pos->message.reason = reason;
+    return submit(pos);
+}
+
+bool tl_pos_say(tl_pos *pos, tl_message *message)
+{
+    pos->event_length = tl_encode(message, pos->event, sizeof pos->event);
+    return pos->event_length != 0;
 }

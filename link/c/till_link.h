@@ -1,7 +1,8 @@
-/* The POS end (and the till end) of the till link, version 1.0, in C99: no malloc, no clock, no port.
+/* The POS end (and the till end) of the till link, version 1.0, in C99: no malloc, no clock, no port, no file.
  * SPEC.md is the normative text; comments name its sections. Bytes and milliseconds go in, frames and
- * events come out. Memory: sizeof(tl_endpoint), 2601 bytes of it for the frame that is arriving, plus the
- * caller's buffer for the frame that is leaving. */
+ * events come out. A POS is best built upon tl_pos at the end of this file (example_pos.c is one), which keeps
+ * the journal and the rules of money; tl_endpoint is what lies under it. Memory: sizeof(tl_pos), which
+ * contains a tl_endpoint, plus the caller's buffer for the frame that is leaving; test.sh prints them. */
 #ifndef TILL_LINK_H
 #define TILL_LINK_H
 
@@ -9,11 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* May be set smaller by an end that knows that its till's carts are small; longer frames are dropped then. */
+#ifndef TL_PAYLOAD_MAX
 #define TL_PAYLOAD_MAX 2576u
+#endif
 #define TL_FRAME_MAX (TL_PAYLOAD_MAX + 13u)
 #define TL_WIRE_MAX (TL_FRAME_MAX + (TL_FRAME_MAX + 253u) / 254u + 1u)
 #define TL_LINES_MAX 24u
+#ifndef TL_WINDOW_MAX
 #define TL_WINDOW_MAX 16u
+#endif
+#define TL_RECORD_HEAD 21u /* of a journal's record, before its message */
 #define TL_HEARTBEAT_MS 1000u
 #define TL_LOST_MS 3000u
 #define TL_HELLO_MS 500u
@@ -164,7 +171,7 @@ typedef struct {
     uint64_t sent_ms[TL_WINDOW_MAX];
     bool rtt_known;
     uint64_t rtt_ms, variation_x4_ms, timeout_ms, timer_ms, heard_ms, spoke_ms;
-    uint8_t scratch[TL_PAYLOAD_MAX];
+    uint8_t scratch[TL_RECORD_HEAD + TL_PAYLOAD_MAX];
 } tl_endpoint;
 
 /* `acknowledged`: what the other end is known to have of our log (0 if unknown); `last`: the last on disk. */
@@ -187,5 +194,99 @@ size_t tl_poll(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8
 
 /* When tl_poll has something to say by itself. */
 uint64_t tl_deadline(const tl_endpoint *end);
+
+/* ---- a POS: journal and rules of money (4, 7) ---- */
+
+/* Where the journal stands. A record is the length of its body, CRC-32C of the body, CRC-32C of these eight bytes
+ * (u32 each), then the body: a letter (E our epoch, I of the till, O ours), two u32 (epoch, sequence) and the
+ * message. Little-endian, the same as the Python package's. */
+typedef struct {
+    void *context;
+    /* Reads what stands at `at`; returns how many of the `length` bytes there were. */
+    size_t (*read)(void *context, uint64_t at, uint8_t *bytes, size_t length);
+    /* Writes at `at` and syncs; false unless all of it is on the disk. */
+    bool (*write)(void *context, uint64_t at, const uint8_t *bytes, size_t length);
+    /* Forgets what stands at `at` and behind it. */
+    bool (*cut)(void *context, uint64_t at);
+} tl_disk;
+
+/* What the shop must do or may show. BOOK and GIVE_BACK are told again from the journal at each start: book by
+ * the sale's id, and note by it what was given back. */
+typedef enum {
+    TL_POS_SAID,       /* any other message of the till; not again at a start */
+    TL_POS_BOOK,       /* a receipt: Closed(Paid) (L-083) */
+    TL_POS_GIVE_BACK,  /* money was taken, the sale ended otherwise (L-084): amount_minor */
+    TL_POS_CLOSED,     /* the sale ended without money */
+    TL_POS_UNREADABLE, /* stored, but no message that we know: tell a person (L-022) */
+    TL_POS_NO_DISK,    /* could not be stored; it comes again */
+    TL_POS_UP,
+    TL_POS_DOWN,
+    TL_POS_REFUSED,    /* number: the reason of 6.1 */
+    TL_POS_LOST        /* number: messages that nobody holds any longer (6.4) */
+} tl_pos_event;
+
+/* `message` is NULL from UNREADABLE on, and valid during the call. Call nothing of tl_pos from within. */
+typedef void (*tl_pos_sink)(void *context, tl_pos_event event, const tl_message *message, uint32_t number);
+
+/* Sales kept in memory; older ones are looked up in the journal when they are spoken of again. */
+#ifndef TL_SALES_MAX
+#define TL_SALES_MAX 16u
+#endif
+#define TL_OURS_MAX 16u /* of our messages that the till has not yet stored */
+
+typedef struct {
+    tl_sale sale;
+    int64_t paid_minor;
+    bool paid, over, promised, asked; /* promised: no money will be taken any more (L-085, L-088) */
+} tl_sale_state;
+
+typedef struct {
+    tl_endpoint end;
+    tl_disk disk;
+    tl_pos_sink sink;
+    void *context;
+    tl_message message;
+    uint64_t journal_bytes, ours[TL_OURS_MAX];
+    uint32_t epoch, resume_epoch, resume_sequence, last;
+    bool open;
+    tl_sale_state sales[TL_SALES_MAX];
+    size_t next_sale;
+    tl_sale newest;
+    bool offered; /* the last Offer, unless withdrawn */
+    tl_sale offer;
+    uint16_t offer_revision;
+    int64_t offer_minor;
+    uint8_t event[16];
+    size_t event_length;
+    bool fresh_line; /* a zero is owed before the first frame: an earlier life may have died within one (L-013) */
+} tl_pos;
+
+/* Reads the journal. config->epoch is taken for a new one and must never have been used before (L-032).
+ * False: the journal is damaged before its end, or can't be written; nothing may be sold then. */
+bool tl_pos_open(tl_pos *pos, const tl_config *config, const tl_disk *disk, tl_pos_sink sink, void *context,
+                 uint64_t now_ms);
+
+void tl_pos_receive(tl_pos *pos, uint64_t now_ms, const uint8_t *bytes, size_t length);
+
+/* As tl_poll; answers what the till asked (L-087, L-090). */
+size_t tl_pos_poll(tl_pos *pos, uint64_t now_ms, uint8_t wire[TL_WIRE_MAX]);
+
+void tl_pos_reconnected(tl_pos *pos, uint64_t now_ms);
+
+/* Whether an offer may be paid now (L-081), and how much it is. Ask this state rather than waiting for the event:
+ * it is also true after a restart between the offer and the payment. */
+bool tl_pos_payable(tl_pos *pos, tl_sale *sale, int64_t *amount_minor);
+
+/* The money was taken: stores and sends Paid. False: nothing was stored, the money must be given back. */
+bool tl_pos_pay(tl_pos *pos, uint8_t tender);
+
+/* The offer was refused here. */
+bool tl_pos_cancel(tl_pos *pos);
+
+/* A person settled what Attention told. */
+bool tl_pos_override(tl_pos *pos, tl_sale sale, uint8_t reason);
+
+/* Sends a volatile message when the link is up; a newer one takes the place of one that waits. */
+bool tl_pos_say(tl_pos *pos, tl_message *message);
 
 #endif

@@ -1,4 +1,5 @@
-//! The C and Python endpoints pass their own tests: the golden vectors and transcripts, journals cut anywhere.
+//! The C and Python endpoints pass their own tests: the golden vectors and transcripts, journals cut anywhere, a
+//! POS asked about the past. `day.rs` beside this plays whole days with their examples.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

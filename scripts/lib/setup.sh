@@ -46,6 +46,17 @@ setup_packages() {
   apt_install "$@"
 }
 
+# Clang and its sanitizers, the second compiler that the link's C must please. Without them link/c/test.sh says "skipped".
+setup_clang() {
+  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || return 0
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || return 0
+  local major
+  if apt_install clang && major=$(clang -dumpversion | cut -d. -f1) && apt_install "libclang-rt-$major-dev"; then
+    return 0
+  fi
+  say "clang with its sanitizers can't be had here: that part of the link's tests is skipped"
+}
+
 rust_needed() { sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml; }
 
 # at_least A B: is version A at least B?

@@ -1,14 +1,15 @@
 """The till link in pure Python: see SPEC.md beside the Rust crate for the normative text.
 
-`frame` puts bytes on the wire and finds them again, `message` says what they mean, `endpoint` loses
-nothing and takes nothing twice, `journal` keeps on disk what must survive. Nothing here opens a port or
-reads a clock: bytes and milliseconds are handed in.
+`pos` is a whole POS but for its shop: subclass `Pos` (example_pos.py does). Under it, `frame` puts bytes on
+the wire and finds them again, `message` says what they mean, `endpoint` loses nothing and takes nothing
+twice, `journal` keeps on disk what must survive; they open no port and read no clock.
 """
 
 from .endpoint import Config, Endpoint, Event, Resume, Role, Source, Stats
 from .frame import Accumulator, Kind, crc32c, encode_frame
 from .journal import Journal
 from .message import DecodeError, decode_to_pos, decode_to_till, encode
+from .pos import Line, Pos
 
 VERSION = (1, 0)
 
@@ -21,6 +22,8 @@ __all__ = [
     "Event",
     "Journal",
     "Kind",
+    "Line",
+    "Pos",
     "Resume",
     "Role",
     "Source",

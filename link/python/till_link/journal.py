@@ -2,7 +2,8 @@
 how far the counter's log is stored. One append-only file; a record is on disk when the call returns.
 
 A record is length (u32), CRC-32C over the rest (u32), CRC-32C over these eight bytes (u32), then the rest:
-one letter, two u32, payload; little-endian. A torn tail is cut off at the next start; damage before the end
+one letter (E our epoch, I of the counter, O ours, A acknowledged), two u32 (epoch, sequence), payload;
+little-endian, the same as of the POS in C. A torn tail is cut off at the next start; damage before the end
 is an error, never skipped in silence.
 """
 
@@ -12,13 +13,14 @@ import os
 import secrets
 import struct
 from collections import deque
-from typing import Deque, Dict, List, Optional
+from typing import Deque, Dict, Iterator, Optional, Tuple
 
 from .endpoint import Resume
-from .frame import crc32c
+from .frame import PAYLOAD_BYTES_MAX, crc32c
 
 _HEAD = struct.Struct("<III")
 _BODY = struct.Struct("<cII")
+_LENGTH_MAX = _BODY.size + PAYLOAD_BYTES_MAX
 
 
 class Damaged(Exception):
@@ -32,9 +34,6 @@ class Journal:
         self.epoch = 0
         self.resume = Resume()
         self.acknowledged = 0
-        #: Every durable message of the counter, and every one of ours, in order.
-        self.received: List[bytes] = []
-        self.spoken: List[bytes] = []
         self._last = 0
         self._ours: Dict[int, bytes] = {}
         self._volatile: Deque[bytes] = deque()
@@ -46,35 +45,56 @@ class Journal:
         if self.epoch == 0:
             self._append(b"E", secrets.randbelow(0xFFFFFFFF) + 1, 0, b"")
 
-    def _recover(self) -> None:
-        size = os.fstat(self._file).st_size
-        data = os.pread(self._file, size, 0)
+    def _read(self, length: int, at: int) -> bytes:
+        return os.pread(self._file, length, at)
+
+    def _record(self, at: int) -> Optional[bytes]:
+        """The body of the record at byte `at`, None if there is no whole one."""
+        head = self._read(_HEAD.size, at)
+        if len(head) < _HEAD.size:
+            return None
+        length, crc, head_crc = _HEAD.unpack(head)
+        if crc32c(head[:8]) != head_crc or not _BODY.size <= length <= _LENGTH_MAX:
+            return None
+        body = self._read(length, at + _HEAD.size)
+        return body if len(body) == length and crc32c(body) == crc else None
+
+    def _records(self) -> Iterator[bytes]:
         at = 0
-        while at + _HEAD.size <= size and any(data[at:]):
-            length, crc, head_crc = _HEAD.unpack_from(data, at)
-            if crc32c(data[at : at + 8]) != head_crc:
-                raise Damaged(f"record at byte {at} of {size}")
-            end = at + _HEAD.size + length
-            body = data[at + _HEAD.size : end]
-            if end > size or (end == size and crc32c(body) != crc):
-                break
-            if crc32c(body) != crc or length < _BODY.size:
-                raise Damaged(f"record at byte {at} of {size}")
+        while True:
+            body = self._record(at)
+            if body is None:
+                return
+            yield body
+            at += _HEAD.size + len(body)
+
+    def _recover(self) -> None:
+        at = 0
+        for body in self._records():
             self._apply(*_BODY.unpack_from(body), body[_BODY.size :])
-            at = end
+            at += _HEAD.size + len(body)
+        # Behind a torn tail stands nothing; a whole record behind it means that the middle is damaged.
+        size = os.fstat(self._file).st_size
+        for behind in range(at + 1, min(size, at + _HEAD.size + _LENGTH_MAX + 1)):
+            if self._record(behind) is not None:
+                raise Damaged(f"record at byte {at} of {size}")
         os.ftruncate(self._file, at)
         os.lseek(self._file, at, os.SEEK_SET)
+
+    def messages(self) -> Iterator[Tuple[bool, bytes]]:
+        """All durable messages in the order in which they were stored, and whether each is ours."""
+        for body in self._records():
+            if body[:1] in (b"I", b"O"):
+                yield body[:1] == b"O", body[_BODY.size :]
 
     def _apply(self, letter: bytes, a: int, b: int, payload: bytes) -> None:
         if letter == b"E":
             self.epoch = a
         elif letter == b"I":
             self.resume = Resume(a, b)
-            self.received.append(payload)
         elif letter == b"O":
             self._last = b
             self._ours[b] = payload
-            self.spoken.append(payload)
         elif letter == b"A":
             self.acknowledged = max(self.acknowledged, b)
             for sequence in [s for s in self._ours if s <= b]:

@@ -292,6 +292,10 @@ class Cart:
     catalogue_version: int = _as(U32)
     mass_g: int = _as(I32)
 
+    def adds_up(self) -> bool:
+        """Whether the total is the sum over the lines (L-025)."""
+        return self.total_minor == sum(line.unit_minor * line.quantity for line in self.lines)
+
 
 SALE, CART = _struct(SaleId), _struct(Cart)
 
