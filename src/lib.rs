@@ -29,6 +29,8 @@ pub mod replay;
 pub mod sim;
 // Threads, channels, supervisor, signals and the control socket: the live driver.
 pub mod runtime;
+// What can be wrong with a box: checks over its files, each with the line that mends it.
+pub mod doctor;
 #[cfg(test)]
 mod testing;
 

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod engine;
 pub mod eval_tray;
 pub mod exit;
@@ -42,6 +43,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Ask the running daemon how it is
     Status(status::StatusArgs),
+    /// Examine the box and say how to mend what is wrong
+    Doctor(doctor::DoctorArgs),
     /// Run the reference POS at the other end of the serial line
     Pos(pos::PosArgs),
     /// Play recorded sessions in lock-step; the same input gives the same bytes
@@ -95,6 +98,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Config(args) => config::run(&args, out),
         Command::Catalogue(args) => catalogue::run(&args, out),
         Command::Completions(args) => completions::run(&args, command(), out),
+        Command::Doctor(args) => doctor::run(&args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Eval { what: Eval::Tray(args) } => eval_tray::run(&args, out),
         Command::Engine(args) => engine::run(&args, out),
