@@ -61,7 +61,7 @@ pub(super) fn groups(site: &Site) -> Answer {
 pub(super) fn udev(site: &Site) -> Answer {
     let folders = ["/etc/udev/rules.d", "/lib/udev/rules.d", "/usr/lib/udev/rules.d"];
     let ours = |folder: &&str| site.tree.list(folder).iter().any(|name| name.contains("till"));
-    if folders.iter().any(|folder| ours(&folder)) {
+    if folders.iter().any(ours) {
         ok("till's rules are there")
     } else if unit_text(site).is_none() {
         skipped("till is not installed as a service")
