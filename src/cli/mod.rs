@@ -9,6 +9,7 @@ pub mod bench;
 pub mod catalogue;
 pub mod completions;
 pub mod config;
+pub mod curve_tray;
 pub mod demo;
 pub mod doctor;
 pub mod engine;

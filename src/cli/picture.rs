@@ -1,8 +1,9 @@
 //! A picture file as a [`Frame`]: upright, RGB, eight bits a channel, whatever the file holds.
 
+use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use crate::capture::{Frame, PixelFormat, Plane};
 
@@ -12,12 +13,12 @@ use crate::capture::{Frame, PixelFormat, Plane};
 /// A sentence that names the file.
 pub fn load(path: &Path) -> Result<Frame, String> {
     let error = |e: &dyn std::fmt::Display| format!("picture {}: {e}", path.display());
-    let mut decoder = ImageReader::open(path)
-        .map_err(|e| error(&e))?
-        .with_guessed_format()
-        .map_err(|e| error(&e))?
-        .into_decoder()
-        .map_err(|e| error(&e))?;
+    let bytes = std::fs::read(path).map_err(|e| error(&e))?;
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(|e| error(&e))?;
+    if reader.format() == Some(ImageFormat::Jpeg) && is_cut_short(&bytes) {
+        return Err(error(&"the JPEG is cut short"));
+    }
+    let mut decoder = reader.into_decoder().map_err(|e| error(&e))?;
     let orientation = decoder.orientation().map_err(|e| error(&e))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| error(&e))?;
     picture.apply_orientation(orientation);
@@ -26,6 +27,13 @@ pub fn load(path: &Path) -> Result<Frame, String> {
     let mut planes = [Plane::default(); 3];
     planes[0].stride = width as usize * 3;
     Ok(Frame { format: PixelFormat::Rgb, width, height, planes, data: rgb.into_raw(), ..Frame::with_capacity(0, 0) })
+}
+
+/// True for a JPEG whose last scan has no end: the decoder would fill up with grey and say nothing. Within a
+/// scan the marker of the end can't occur; a thumbnail before it has one of its own.
+fn is_cut_short(jpeg: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|w| w == marker);
+    last([0xff, 0xd9]) < last([0xff, 0xda])
 }
 
 #[cfg(test)]
@@ -60,8 +68,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.jpg");
         assert!(load(&path).unwrap_err().contains("x.jpg"));
-        let whole = std::fs::read(data("rgb.png")).unwrap();
-        for bytes in [&b""[..], b"not a picture", &whole[..whole.len() / 2]] {
+        let (whole, jpeg) = (std::fs::read(data("rgb.png")).unwrap(), std::fs::read(data("rgb.jpg")).unwrap());
+        for bytes in [&b""[..], b"not a picture", &whole[..whole.len() / 2], &jpeg[..jpeg.len() - 40], &jpeg[..60]] {
             std::fs::write(&path, bytes).unwrap();
             assert!(load(&path).unwrap_err().contains("x.jpg"));
         }

@@ -35,7 +35,8 @@ impl Confusion {
         Self { classes, table: vec![0; (classes + 1) * (classes + 1)], bins: [Bin::default(); BINS] }
     }
 
-    /// Another picture.
+    /// Another picture. What is there of a class beyond the counted ones (goods without label, a hand) is
+    /// nothing: right when it is not found.
     pub fn add(&mut self, truth: &[Truth], found: &[Scored]) {
         let mut pairs = Vec::new();
         for (t, a) in truth.iter().enumerate() {
@@ -51,12 +52,13 @@ impl Confusion {
         for (_, t, f) in pairs {
             if truth_free[t] && found_free[f] {
                 (truth_free[t], found_free[f]) = (false, false);
-                self.count(truth[t].class, found[f].class);
+                self.count(truth[t].class.min(self.classes), found[f].class);
                 self.calibrate(found[f].score, truth[t].class == found[f].class);
             }
         }
-        for (t, _) in truth.iter().zip(truth_free).filter(|(t, free)| *free && !t.crowd) {
-            self.count(t.class, self.classes);
+        let classes = self.classes;
+        for (t, _) in truth.iter().zip(truth_free).filter(|(t, free)| *free && !t.crowd && t.class < classes) {
+            self.count(t.class, classes);
         }
         for (f, _) in found.iter().zip(found_free).filter(|(_, free)| *free) {
             self.count(self.classes, f.class);
@@ -117,6 +119,11 @@ mod tests {
             (0..3).flat_map(|t| (0..3).map(move |f| (t, f))).map(|(t, f)| c.count_of(t, f)).collect();
         assert_eq!(cells, [1, 0, 0, 1, 0, 1, 0, 1, 0]);
         assert_eq!((c.bins[9].right, c.bins[7].right, c.bins[5].boxes), (1, 0, 1));
+        // Goods without label: taken for a product it counts as nothing taken for it, not found it is right.
+        c.add(&[truth(2, a), truth(3, b)], &[found(0, a, 0.95)]);
+        assert_eq!((c.count_of(2, 0), c.count_of(2, 2), c.count_of(1, 2)), (1, 0, 1));
+        let mut c = Confusion::new(2);
+        c.add(&[truth(0, a), truth(1, b)], &[found(0, a, 0.95), found(0, b, 0.75), found(1, off, 0.55)]);
         // Gaps 0.05, 0.75 and 0.55 over three boxes.
         assert!((c.calibration_error().unwrap() - 1.35 / 3.0).abs() < 1e-9);
     }
