@@ -126,8 +126,11 @@ def fit_sure(found, truths, labels, score, wrong=0.01, most=0.6):
 def summary(found, truths, labels, score):
     aps = {labels[i]: average_precision(found, truths, i) for i in range(len(labels))}
     c = carts(found, truths, labels, score)
+    strict = [average_precision(found, truths, i, t) for i, n in enumerate(labels) if n not in (UNKNOWN, HAND) for t in np.arange(0.5, 0.96, 0.05)]
+    strict = [v for v in strict if v is not None]
     sold = [v for k, v in aps.items() if v is not None and k not in (UNKNOWN, HAND)]
     return {"cAcc": float(np.mean([r for r, _, _ in c])), "mAP50": float(np.mean(sold)) if sold else 0.0,
+            "mmAP": float(np.mean(strict)) if strict else 0.0,
             "wrong_items": sum(e for _, e, _ in c) / max(1, sum(n for *_, n in c)), "pictures": len(c),
             "ap50": {k: round(v, 4) for k, v in aps.items() if v is not None}}
 
@@ -206,7 +209,7 @@ def main():
             s[f"cAcc {level}"] = r["cAcc"]
         what = a.name[i] if a.name else str(d)
         report["folders"].append({"data": what, **s})
-        report["metrics"] += [{"name": n, "value": round(v, 4), "data": what} for n, v in s.items() if n.startswith(("cAcc", "mAP"))]
+        report["metrics"] += [{"name": n, "value": round(v, 4), "data": what} for n, v in s.items() if n.startswith(("cAcc", "mAP", "mmAP"))]
         print(json.dumps({"data": what, **s}, indent=1))
     if a.json:
         a.json.write_text(json.dumps(report, indent=1))

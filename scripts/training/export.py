@@ -17,7 +17,7 @@ import torch
 from model import Detector, Exported
 
 HEIGHT, WIDTH = 320, 416
-ALLOWED = {"Conv", "Relu", "MaxPool", "Resize", "Concat", "Add", "Sub", "Mul", "Reshape", "Exp", "Clip", "Slice", "Sigmoid"}
+ALLOWED = {"Conv", "Relu", "MaxPool", "Resize", "Concat", "Add", "Sub", "Mul", "Reshape", "Exp", "Clip", "Slice", "Sigmoid", "Div"}
 LICENSE = """The weights in this folder are available under either of
 
 - the Apache License, Version 2.0 (http://www.apache.org/licenses/LICENSE-2.0)

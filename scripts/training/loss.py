@@ -1,10 +1,10 @@
-"""Task-aligned assignment and the losses (CIoU for boxes, BCE against aligned targets for classes)."""
+"""Task-aligned assignment and the losses (CIoU and distribution focal loss for boxes, BCE against aligned targets for classes)."""
 import math
 
 import torch
 import torch.nn.functional as F
 
-from model import boxes_of
+from model import BINS, CLIP, boxes_of
 
 
 def iou_matrix(a, b):
@@ -68,8 +68,18 @@ def assign(scores, boxes, centres, strides, truth, classes, valid, k=10, alpha=0
     return owner, positive, target
 
 
-def detection_loss(box, cls, centres, strides, truth, classes, valid, box_weight=5.0):
-    """-> (loss, parts {box, cls}); `truth` in input pixels."""
+def distribution_loss(bins, distances):
+    """Cross entropy against the two whole strides on either side of each distance; [K, 16, 4], [K, 4] -> [K]."""
+    logp = bins.clamp(-CLIP, CLIP).log_softmax(1)
+    distances = distances.clamp(0, BINS - 1.01)
+    low = distances.floor().long()
+    part = distances - low
+    at = lambda i: logp.gather(1, i[:, None]).squeeze(1)
+    return -(at(low) * (1 - part) + at(low + 1) * part).mean(1)
+
+
+def detection_loss(box, cls, centres, strides, truth, classes, valid):
+    """-> (loss, parts {box, dfl, cls}); `truth` in input pixels."""
     boxes = boxes_of(box, centres, strides)
     owner, positive, target = assign(cls.detach().sigmoid(), boxes.detach(), centres, strides, truth, classes, valid)
     goal = torch.zeros_like(cls)
@@ -79,7 +89,10 @@ def detection_loss(box, cls, centres, strides, truth, classes, valid, box_weight
     norm = max(1.0, float(target.sum()))
     cls_loss = F.binary_cross_entropy_with_logits(cls, goal, reduction="sum") / norm
     if len(bi):
-        box_loss = ((1 - ciou(boxes[bi, ni], truth[bi, who])) * target[bi, ni]).sum() / norm
+        want, weight = truth[bi, who], target[bi, ni]
+        box_loss = ((1 - ciou(boxes[bi, ni], want)) * weight).sum() / norm
+        sides = torch.cat((centres[ni] - want[:, :2], want[:, 2:] - centres[ni]), 1) / strides[ni]
+        dfl = (distribution_loss(box[bi, ni], sides) * weight).sum() / norm
     else:
-        box_loss = box.sum() * 0
-    return box_weight * box_loss + cls_loss, {"box": float(box_loss), "cls": float(cls_loss)}
+        box_loss = dfl = box.sum() * 0
+    return 7.5 * box_loss + 1.5 * dfl + cls_loss, {"box": float(box_loss), "dfl": float(dfl), "cls": float(cls_loss)}

@@ -13,25 +13,40 @@ import onnx.numpy_helper
 from model import Conv
 
 
+# Engines of two levels name their heads by number.
+OLD = {"box.16.": "box.0.", "box.32.": "box.1.", "cls.16.": "cls.0.", "cls.32.": "cls.1."}
+
+
 def load(net, path, images):
-    """Fills `net` from the ONNX file; `images` [B, 3, H, W] are what the statistics are measured on."""
-    stored = {i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy()) for i in onnx.load(str(path)).graph.initializer}
+    """Fills `net` from the ONNX file; `images` [B, 3, H, W] are what the statistics are measured on.
+
+    What the file does not have, or has in another shape, keeps its first values. -> the names of those parameters
+    """
+    stored = {i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy()).float() for i in onnx.load(str(path)).graph.initializer}
+    two_levels = not any(".box.8." in name for name in stored)
+    fused, fresh = {}, []
 
     def tensor(name, like):
+        if two_levels:
+            name = next((old + name[len(new):] for new, old in OLD.items() if name.startswith(new)), name)
         value = stored.get("net." + name)
-        if value is None or value.shape != like.shape:
-            raise SystemExit(f"{path}: {name} is not what this network has: {None if value is None else tuple(value.shape)} for {tuple(like.shape)}")
-        return value
+        return value if value is not None and value.shape == like.shape else None
 
-    fused = {}
     with torch.no_grad():
         for name, module in net.named_modules():
+            if not isinstance(module, (Conv, nn.Conv2d)) or name.endswith(".conv"):
+                continue
+            conv = module.conv if isinstance(module, Conv) else module
+            prefix = name + ".conv" if isinstance(module, Conv) else name
+            weight, bias = tensor(prefix + ".weight", conv.weight), tensor(prefix + ".bias", conv.weight[:, 0, 0, 0])
+            if weight is None or bias is None:
+                fresh += [f"{name}.{n}" for n, _ in module.named_parameters()]
+                continue
+            conv.weight.copy_(weight)
             if isinstance(module, Conv):
-                module.conv.weight.copy_(tensor(f"{name}.conv.weight", module.conv.weight))
-                fused[module] = tensor(f"{name}.conv.bias", module.bn.bias)
-            elif isinstance(module, nn.Conv2d) and module.bias is not None:
-                module.weight.copy_(tensor(f"{name}.weight", module.weight))
-                module.bias.copy_(tensor(f"{name}.bias", module.bias))
+                fused[module] = bias
+            else:
+                conv.bias.copy_(bias)
 
     def measured(module, inputs, _):
         y = module.conv(inputs[0])
@@ -48,3 +63,4 @@ def load(net, path, images):
         net.eval()(images)
     for hook in hooks:
         hook.remove()
+    return fresh
