@@ -106,8 +106,7 @@ static void told(void *context, tl_pos_event event, const tl_message *m, uint32_
 /* Here the card is charged or the drawer opened; by the sale's id, which is never used twice. */
 static bool take_money(tl_sale sale, int64_t amount_minor)
 {
-    (void)sale;
-    return amount_minor >= 0;
+    return sale.session != 0 && amount_minor >= 0;
 }
 
 int main(int count, char **arguments)

@@ -176,7 +176,7 @@ pub fn frames() -> Vec<Vector> {
     });
     add("the seal taken off", 0, &plain, "bad_mac".into());
     let mut damaged = data.clone();
-    damaged[5] ^= 0x10;
+    damaged[6] ^= 0x10;
     add("a bit turned over on the line", 0, &damaged, "bad_crc".into());
     for kind in [0x80u8, 0x81, 0x87, 0x88] {
         let wire = changed(&data, |body| body[0] = kind);
