@@ -343,7 +343,7 @@ class Endpoint:
     def _key_of(self, number: int) -> Optional[Key]:
         """While up no other key than the session's (L-211)."""
         assert self._session is not None
-        held = [self._session.key] if self.up else [self.config.key]
+        held: List[Optional[Key]] = [self._session.key if self.up else self.config.key]
         if not self.up and self.config.role == Role.POS:
             held.append(self.config.other)
         return next((key for key in held if key is not None and key.id == number), None)
