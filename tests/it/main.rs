@@ -7,3 +7,5 @@ mod docs;
 mod help;
 mod kill;
 mod parity;
+#[cfg(feature = "tensorrt")]
+mod tensorrt;
