@@ -1,38 +1,53 @@
 //! The map of till, one paragraph a room, in the order the data flows. A room imports only rooms above
 //! it in this list; `docs/architecture.md` has the picture.
-#![forbid(unsafe_code)]
+// Unsafe code stands in engine/tensorrt only, which allows it by name; every other room forbids it below.
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 // Raw TOML (`till.toml` and `conf.d/`) becomes one validated `config::Config`; only that travels on.
+#[forbid(unsafe_code)]
 pub mod config;
 // Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
+#[forbid(unsafe_code)]
 pub mod capture;
 // Tensors to tensors: manifests and the backends that run a model. Knows nothing of pictures.
 pub mod engine;
 // Lines and load cell to debounced `trigger::TriggerEvent`s.
+#[forbid(unsafe_code)]
 pub mod trigger;
 // The append-only log on disk that every durable message enters before its first byte leaves.
+#[forbid(unsafe_code)]
 pub mod outbox;
 // Frames to observations: pre-processing, heads, suppression, fusion over time.
+#[forbid(unsafe_code)]
 pub mod vision;
 // The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
+#[forbid(unsafe_code)]
 pub mod checkout;
 // The serial port at our end of the link: bytes to and from the other end, endpoint and outbox joined.
+#[forbid(unsafe_code)]
 pub mod port;
 // The core joined with its books and triggers: what every driver turns.
+#[forbid(unsafe_code)]
 pub mod counter;
 // The reference POS: journal, screen in the terminal, scripted keys.
+#[forbid(unsafe_code)]
 pub mod pos;
 // Lock-step driver: footage and a script through every room, the same input giving the same bytes.
+#[forbid(unsafe_code)]
 pub mod replay;
 // Seeded faults over core, books and POS: what must hold in any world is checked in thousands.
+#[forbid(unsafe_code)]
 pub mod sim;
 // Threads, channels, supervisor, signals and the control socket: the live driver.
+#[forbid(unsafe_code)]
 pub mod runtime;
 // What can be wrong with a box: checks over its files, each with the line that mends it.
 pub mod doctor;
 #[cfg(test)]
+#[forbid(unsafe_code)]
 mod testing;
 
 // One file a command.
+#[forbid(unsafe_code)]
 pub mod cli;

@@ -64,7 +64,8 @@ pub struct PipelineArgs {
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let BenchCommand::Pipeline(args) = &args.command;
     let manifest = Manifest::load(&args.engine)?;
-    let choice = Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone() };
+    let choice =
+        Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone(), ..Choice::default() };
     let engine = engine::load(&manifest, &choice)?;
     let mut vision = TrayVision::new(&manifest, engine, Rules::for_manifest(&manifest))?;
     let mut frame = match &args.picture {

@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use crate::capture::Frame;
 use crate::engine::manifest::MANIFEST_FILE;
+use crate::engine::preflight::{self, Target};
 use crate::engine::{self, Backend, Choice, Engine, EngineError, Manifest};
 use crate::vision::preprocess::Preprocessor;
 
+use super::engine_build::{BuildArgs, PlanArgs, build, carry_out};
 use super::exit::{CliError, Exit};
 use super::picture;
 
@@ -20,7 +22,7 @@ pub const PARITY: f32 = 1e-3;
 /// Where engines lie when no folder is named.
 pub const FOLDERS: [&str; 2] = ["engines", "/var/lib/till/engines"];
 
-/// List, check and time engines
+/// List, check, build and time engines
 #[derive(Args, Clone, Debug)]
 pub struct EngineArgs {
     /// What to do
@@ -33,7 +35,7 @@ pub struct EngineArgs {
 pub enum EngineCommand {
     /// Print each engine's manifest in a line
     List(Common),
-    /// Hash and load each engine, and compare the backends on one picture
+    /// Hash, preflight and load each engine, and compare the backends on one picture
     Check {
         /// Which engines
         #[command(flatten)]
@@ -41,6 +43,9 @@ pub enum EngineCommand {
         /// Picture to compare on; noise if none is named
         #[arg(long, value_name = "FILE")]
         picture: Option<PathBuf>,
+        /// TensorRT that the models are to build on: tensorrt-8.2 and the like, nano, xavier-nx or orin-nano
+        #[arg(long, value_name = "TARGET", default_value = "nano")]
+        target: Target,
     },
     /// Time each engine on every backend, in turns
     Bench {
@@ -51,6 +56,11 @@ pub enum EngineCommand {
         #[arg(long, value_name = "N", default_value_t = 100)]
         runs: usize,
     },
+    /// Build each engine's plan for TensorRT, compare it with the CPU, and put it in place
+    Build(BuildArgs),
+    /// The builder's own process
+    #[command(hide = true)]
+    BuildPlan(PlanArgs),
 }
 
 /// What all of them take.
@@ -72,7 +82,7 @@ pub struct Common {
 
 impl Common {
     fn choice(&self, backend: Backend) -> Choice {
-        Choice { backend, threads: self.threads, ort_dylib: self.ort_dylib.clone() }
+        Choice { backend, threads: self.threads, ort_dylib: self.ort_dylib.clone(), ..Choice::default() }
     }
 }
 
@@ -85,15 +95,21 @@ pub fn run(args: &EngineArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         EngineCommand::List(common) => ("list", common),
         EngineCommand::Check { common, .. } => ("check", common),
         EngineCommand::Bench { common, .. } => ("bench", common),
+        EngineCommand::Build(args) => ("build", &args.common),
+        EngineCommand::BuildPlan(args) => return carry_out(args).map(|()| Exit::Ok),
     };
     let (mut rows, mut exit) = (Vec::new(), Exit::Ok);
     for dir in folders(&common.dirs)? {
         let row = match &args.command {
             EngineCommand::List(common) => list(&dir, common)?,
-            EngineCommand::Check { common, picture } => check(&dir, common, picture.as_deref()).unwrap_or_else(
-                |e| json!({ "name": dir.display().to_string(), "backend": null, "ok": false, "problem": e.message }),
-            ),
+            EngineCommand::Check { common, picture, target } => {
+                check(&dir, common, picture.as_deref(), target).unwrap_or_else(
+                    |e| json!({ "name": dir.display().to_string(), "backend": null, "ok": false, "problem": e.message }),
+                )
+            }
             EngineCommand::Bench { common, runs } => bench(&dir, common, *runs)?,
+            EngineCommand::Build(args) => build(&dir, args)?,
+            EngineCommand::BuildPlan(_) => continue,
         };
         if row.get("ok") == Some(&json!(false)) {
             exit = Exit::Findings;
@@ -115,7 +131,29 @@ fn print(row: &Value, out: &mut dyn Write) -> Result<(), CliError> {
     let name = fields.get("name").map(text).unwrap_or_default();
     writeln!(out, "{name}")?;
     for (key, value) in fields.iter().filter(|(k, _)| *k != "name") {
-        writeln!(out, "  {key:<10} {}", text(value))?;
+        if key == "preflight" {
+            print_preflight(value, out)?;
+        } else {
+            writeln!(out, "  {key:<10} {}", text(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// The verdict in a line, then each finding with its fix and source.
+fn print_preflight(report: &Value, out: &mut dyn Write) -> Result<(), CliError> {
+    let text = |v: &Value, key: &str| v[key].as_str().map_or_else(|| v[key].to_string(), str::to_owned);
+    let verdict = if report["passes"] == json!(true) { "passes" } else { "fails" };
+    let memory = &report["memory"];
+    let needs = match memory.is_null() {
+        true => String::new(),
+        false => format!(", needs about {} MiB to run, {} to build", memory["run_mib"], memory["build_mib"]),
+    };
+    writeln!(out, "  {:<10} {verdict} for {}{needs}", "preflight", text(report, "target"))?;
+    for f in report["findings"].as_array().into_iter().flatten() {
+        let [level, rule, place, what] = ["level", "rule", "place", "what"].map(|k| text(f, k));
+        writeln!(out, "    {level} [{rule}] {place}: {what}")?;
+        writeln!(out, "      {} ({})", text(f, "fix"), text(f, "source"))?;
     }
     Ok(())
 }
@@ -177,19 +215,31 @@ fn list(dir: &Path, common: &Common) -> Result<Value, CliError> {
     Ok(with(head(&m, backend), more))
 }
 
-/// Each backend that can be had, loaded; an absent library is no failure.
+/// Each backend that can be had, loaded; an absent library or plan is no failure.
 fn load_all(m: &Manifest, common: &Common) -> Result<Vec<Box<dyn Engine>>, EngineError> {
     let backends = engine::load::available(&common.choice(Backend::Auto));
-    backends.into_iter().map(|b| engine::load(m, &common.choice(b))).collect()
+    let load = |b| engine::load(m, &common.choice(b));
+    // Whether there is TensorRT shows only when it is loaded.
+    let on_gpu = engine::tensorrt::is_built_in().then(|| load(Backend::TensorRt));
+    let on_gpu = on_gpu.and_then(|loaded| loaded.map_err(|e| log::info!("{e}")).ok());
+    on_gpu.into_iter().map(Ok).chain(backends.into_iter().map(load)).collect()
 }
 
-fn check(dir: &Path, common: &Common, file: Option<&Path>) -> Result<Value, CliError> {
+fn check(dir: &Path, common: &Common, file: Option<&Path>, target: &Target) -> Result<Value, CliError> {
     let m = Manifest::load(dir)?;
-    let mut engines = load_all(&m, common)?;
-    let frame = file.map(picture::load).transpose().map_err(|m| CliError::new(Exit::Failed, m))?;
-    let difference = parity(&m, &mut engines, frame.as_ref())?;
-    let names: Vec<&str> = engines.iter().map(|e| e.backend()).collect();
-    let mut more = json!({ "ok": difference.is_none_or(|d| d <= PARITY), "backends": names, "difference": difference });
+    let report = preflight::check(&m.model_bytes()?, target);
+    let more = json!({ "ok": report.passes(), "preflight": report.json() });
+    let compared = load_all(&m, common).map_err(CliError::from).and_then(|mut engines| {
+        let frame = file.map(picture::load).transpose().map_err(|m| CliError::new(Exit::Failed, m))?;
+        let difference = parity(&m, &mut engines, frame.as_ref())?;
+        Ok((engines.iter().map(|e| e.backend()).collect::<Vec<_>>(), difference))
+    });
+    let (names, difference) = match compared {
+        Ok(compared) => compared,
+        Err(e) => return Ok(with(head(&m, ""), with(more, json!({ "ok": false, "problem": e.message })))),
+    };
+    let ok = report.passes() && difference.is_none_or(|d| d <= PARITY);
+    let mut more = with(more, json!({ "ok": ok, "backends": names, "difference": difference }));
     if difference.is_none() {
         more = with(more, json!({ "note": "one backend only: nothing to compare with" }));
     }
@@ -285,6 +335,8 @@ pub fn quantile(times: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest as _;
+
     use super::*;
 
     fn run_json(command: EngineCommand) -> (Exit, Value) {
@@ -297,13 +349,43 @@ mod tests {
         Common { dirs: vec![dir.to_path_buf()], ort_dylib: None, threads: 1, json: true }
     }
 
+    fn check_of(dir: &Path, target: &str) -> EngineCommand {
+        EngineCommand::Check { common: common(dir), picture: None, target: target.parse().unwrap() }
+    }
+
+    #[test]
+    fn what_a_target_does_not_take_is_a_finding_printed_with_its_fix() {
+        let blobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs");
+        let model = std::fs::read(blobs.join("model.onnx")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        // The opset of the file's one import, 13, becomes 31.
+        let at = model.windows(4).rposition(|w| w == [0x0a, 0x00, 0x10, 13]).unwrap();
+        let mut newer = model.clone();
+        newer[at + 3] = 31;
+        let hex = |b: &[u8]| sha2::Sha256::digest(b).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let manifest = std::fs::read_to_string(blobs.join(MANIFEST_FILE)).unwrap().replace(&hex(&model), &hex(&newer));
+        std::fs::write(dir.path().join(MANIFEST_FILE), manifest).unwrap();
+        std::fs::write(dir.path().join("model.onnx"), newer).unwrap();
+        let mut out = Vec::new();
+        let common = Common { json: false, ..common(dir.path()) };
+        let command = EngineCommand::Check { common, picture: None, target: "tensorrt-8.2".parse().unwrap() };
+        assert_eq!(run(&EngineArgs { command }, &mut out).unwrap(), Exit::Findings);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("fails for tensorrt-8.2"), "{text}");
+        assert!(
+            text.contains("error [opset-high] model: opset 31, TensorRT 8.2 reads up to 13\n      export with"),
+            "{text}"
+        );
+    }
+
     #[test]
     fn lists_checks_and_times_the_engines_of_a_folder() {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
         let (_, list) = run_json(EngineCommand::List(common(&data)));
         assert_eq!((&list["schema"], &list["engines"][0]["name"]), (&json!("till.engine-list/1"), &json!("blobs")));
-        let (exit, check) = run_json(EngineCommand::Check { common: common(&data.join("blobs")), picture: None });
+        let (exit, check) = run_json(check_of(&data.join("blobs"), "nano"));
         assert_eq!((exit, &check["engines"][0]["ok"]), (Exit::Ok, &json!(true)), "{check}");
+        assert_eq!(check["engines"][0]["preflight"]["target"], "tensorrt-8.2 on nano");
         let (_, bench) = run_json(EngineCommand::Bench { common: common(&data), runs: 3 });
         assert!(bench["engines"][0]["backends"]["rten"]["p50_ms"].as_f64().unwrap() > 0.0);
     }
@@ -314,7 +396,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::copy(blobs.join(MANIFEST_FILE), dir.path().join(MANIFEST_FILE)).unwrap();
         std::fs::write(dir.path().join("model.onnx"), "cut off").unwrap();
-        let (exit, check) = run_json(EngineCommand::Check { common: common(dir.path()), picture: None });
+        let (exit, check) = run_json(check_of(dir.path(), "nano"));
         assert_eq!(exit, Exit::Findings);
         assert!(check["engines"][0]["problem"].as_str().unwrap().contains("sha256"));
         let empty = tempfile::tempdir().unwrap();

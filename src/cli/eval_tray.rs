@@ -111,7 +111,8 @@ pub fn run(args: &EvalTrayArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
 fn measure(args: &EvalTrayArgs) -> Result<Outcome, CliError> {
     let manifest = Manifest::load(&args.engine)?;
     let data = Dataset::load(&args.data, &manifest.labels.names).map_err(|m| CliError::new(Exit::Failed, m))?;
-    let choice = Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone() };
+    let choice =
+        Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone(), ..Choice::default() };
     let engine = engine::load(&manifest, &choice)?;
     let mut vision = TrayVision::new(&manifest, engine, Rules::for_manifest(&manifest))?;
     let (products, score) = (manifest.labels.products(), vision.score());

@@ -13,6 +13,7 @@ pub mod curve_tray;
 pub mod demo;
 pub mod doctor;
 pub mod engine;
+pub mod engine_build;
 pub mod eval_tray;
 pub mod exit;
 pub mod outbox;
@@ -56,7 +57,7 @@ pub enum Command {
         #[command(subcommand)]
         what: Eval,
     },
-    /// List, check and time engines
+    /// List, check, build and time engines
     Engine(engine::EngineArgs),
     /// Time the counter's own work beside the raw engine's
     Bench(bench::BenchArgs),

@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
     key("tray.camera", "reopen_ms_max", "Longest wait between two attempts.", "ms", Int(10, 600_000), Fallback::Int(5000)),
 
     key("tray.engine", "dir", "Folder of the engine: model.onnx and manifest.toml.", "", Path, Fallback::Required),
-    key("tray.engine", "backend", "Library that runs it; auto takes ONNX Runtime where it is found, else rten.", "", Words(&["auto", "rten", "onnxruntime", "tensorrt"]), Fallback::Text("auto")),
+    key("tray.engine", "backend", "Library that runs it; auto takes TensorRT where it is built in and has a plan, else ONNX Runtime where it is found, else rten.", "", Words(&["auto", "rten", "onnxruntime", "tensorrt"]), Fallback::Text("auto")),
     key("tray.engine", "require", "Refuse to start without the named backend instead of taking another.", "", Bool, Fallback::Bool(false)),
     key("tray.engine", "ort_dylib", "Library of ONNX Runtime; without it ORT_DYLIB_PATH and the usual places are searched.", "", Path, Fallback::None),
     key("tray.engine", "threads", "Threads of one inference.", "threads", Int(1, 8), Fallback::Int(2)),

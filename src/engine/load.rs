@@ -8,12 +8,13 @@ use std::str::FromStr;
 use super::manifest::Manifest;
 use super::onnxruntime::{self, OnnxRuntime};
 use super::rten::Rten;
+use super::tensorrt::{self, Store};
 use super::{Engine, EngineError, EngineErrorKind};
 
 /// What the settings ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// ONNX Runtime where its library is found, else rten.
+    /// TensorRT where it is built in and has a plan, else ONNX Runtime where its library is found, else rten.
     #[default]
     Auto,
     /// rten, always there.
@@ -62,11 +63,13 @@ pub struct Choice {
     pub threads: usize,
     /// ONNX Runtime's library, or the folder that holds it; else `ORT_DYLIB_PATH` and the usual places.
     pub ort_dylib: Option<PathBuf>,
+    /// Folder of TensorRT's plans; else `plans` in the engine's own.
+    pub plans: Option<PathBuf>,
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { backend: Backend::Auto, threads: 1, ort_dylib: None }
+        Self { backend: Backend::Auto, threads: 1, ort_dylib: None, plans: None }
     }
 }
 
@@ -80,10 +83,18 @@ pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, Eng
         let engine = OnnxRuntime::load(place, bytes, choice.threads, &dylib)?;
         Ok::<_, EngineError>((Box::new(engine) as Box<dyn Engine>, dylib))
     };
+    let trt = || tensorrt::load(manifest, &Store::of(manifest, choice.plans.as_deref()));
     let mut why = String::new();
-    let engine = match choice.backend {
-        Backend::Rten => rten(bytes)?,
-        Backend::OnnxRuntime | Backend::Auto => match ort(&bytes) {
+    let on_gpu = match choice.backend {
+        Backend::TensorRt => Some(trt()?),
+        // Whatever keeps TensorRT from running, the CPU sells.
+        Backend::Auto if tensorrt::is_built_in() => trt().map_err(|e| log::warn!("{e}; the CPU takes over")).ok(),
+        _ => None,
+    };
+    let engine = match on_gpu {
+        Some(engine) => engine,
+        None if choice.backend == Backend::Rten => rten(bytes)?,
+        None => match ort(&bytes) {
             Ok((engine, dylib)) => {
                 why = format!(", {}", dylib.display());
                 engine
@@ -95,10 +106,6 @@ pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, Eng
             }
             Err(e) => return Err(e),
         },
-        Backend::TensorRt => {
-            let message = "this till was built without TensorRT; set backend to \"auto\", \"onnxruntime\" or \"rten\"";
-            return Err(EngineError::new(EngineErrorKind::Backend, place, message));
-        }
     };
     check(manifest, engine.as_ref())?;
     let (asked, threads) = (choice.backend, choice.threads.max(1));

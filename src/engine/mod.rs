@@ -2,14 +2,26 @@
 //! [`Engine::input_mut`], calls [`Engine::run`] and reads [`Engine::output`]. Knows nothing of pictures,
 //! carts or faces. Read next: `manifest`, then a backend.
 
+#[forbid(unsafe_code)]
 pub mod error;
+#[forbid(unsafe_code)]
 pub mod head;
+#[forbid(unsafe_code)]
 pub mod input;
+#[forbid(unsafe_code)]
 pub mod load;
+#[forbid(unsafe_code)]
 pub mod manifest;
+#[forbid(unsafe_code)]
 pub mod null;
+#[forbid(unsafe_code)]
 pub mod onnxruntime;
+#[forbid(unsafe_code)]
+pub mod preflight;
+#[forbid(unsafe_code)]
 pub mod rten;
+pub mod tensorrt;
+#[forbid(unsafe_code)]
 pub mod suppression;
 
 pub use error::{EngineError, EngineErrorKind};

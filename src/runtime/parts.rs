@@ -60,7 +60,8 @@ pub fn eyesight(config: &Config) -> Result<Eyesight, RuntimeError> {
     let engine = &config.tray.engine;
     let manifest = Manifest::load(&engine.dir)?;
     let backend: Backend = engine.backend.as_str().parse().unwrap_or_default();
-    let mut choice = Choice { backend, threads: engine.threads, ort_dylib: engine.ort_dylib.clone() };
+    let mut choice =
+        Choice { backend, threads: engine.threads, ort_dylib: engine.ort_dylib.clone(), ..Choice::default() };
     let loaded = match crate::engine::load(&manifest, &choice) {
         Err(error) if error.kind == EngineErrorKind::Backend && !engine.require => {
             log::warn!("{error}; taking the best that is there (set tray.engine.require = true to refuse)");
@@ -74,19 +75,27 @@ pub fn eyesight(config: &Config) -> Result<Eyesight, RuntimeError> {
 }
 
 impl Eyesight {
-    /// Vision on the rung below, once; below rten there is none.
+    /// Vision on the next rung below that loads; below rten there is none.
     pub fn below(&self) -> impl FnMut() -> Option<TrayVision> + Send + 'static {
-        let manifest = self.manifest.clone();
-        let choice = Choice { backend: Backend::Rten, ..self.choice.clone() };
-        let mut left = self.vision.backend() != Backend::Rten.as_str();
+        let (manifest, choice) = (self.manifest.clone(), self.choice.clone());
+        let mut rungs = rungs_below(self.vision.backend()).iter();
         move || {
-            if !std::mem::take(&mut left) {
-                return None;
-            }
-            let engine = crate::engine::load(&manifest, &choice).map_err(|error| log::error!("{error}")).ok()?;
-            let rules = vision::Rules::for_manifest(&manifest);
-            TrayVision::new(&manifest, engine, rules).map_err(|error| log::error!("{error}")).ok()
+            rungs.find_map(|&backend| {
+                let choice = Choice { backend, ..choice.clone() };
+                let engine = crate::engine::load(&manifest, &choice).map_err(|error| log::error!("{error}")).ok()?;
+                let rules = vision::Rules::for_manifest(&manifest);
+                TrayVision::new(&manifest, engine, rules).map_err(|error| log::error!("{error}")).ok()
+            })
         }
+    }
+}
+
+/// The backends to try when `backend` failed while it ran, best first.
+fn rungs_below(backend: &str) -> &'static [Backend] {
+    match backend {
+        "tensorrt" => &[Backend::OnnxRuntime, Backend::Rten],
+        "onnxruntime" => &[Backend::Rten],
+        _ => &[],
     }
 }
 
@@ -101,7 +110,11 @@ pub fn rung(backend: &str) -> Rung {
 
 /// Catalogue labels that the assortment lacks are worth a word, not a refusal.
 pub fn warn_of_missing(catalogue: &Catalogue, manifest: &Manifest) {
-    let missing = catalogue.without_price(manifest.labels.product_names());
+    let products = manifest.labels.names.iter().take(manifest.labels.products());
+    let missing: Vec<&str> = products
+        .map(String::as_str)
+        .filter(|label| catalogue.products().iter().all(|product| product.sku.as_str() != *label))
+        .collect();
     if !missing.is_empty() {
         log::warn!("catalogue: has no price for {}; they are treated as unknown items", missing.join(", "));
     }

@@ -1,0 +1,49 @@
+//! TensorRT, the appliance's own backend: a C++ shim with a C ABI (`shim.h`, compiled with feature `tensorrt`), safe
+//! Rust on top, and the plans it builds. The libraries are loaded at run time; without them, without a GPU or without
+//! a checked plan the next backend takes over and the log says why. `docs/engines.md` says what ran where.
+
+#[cfg(feature = "tensorrt")]
+pub mod backend;
+#[cfg(feature = "tensorrt")]
+#[allow(unsafe_code, reason = "callbacks and buffers of a C ABI")]
+pub mod builder;
+#[cfg(feature = "tensorrt")]
+#[allow(unsafe_code, missing_docs, reason = "the border itself; shim.h has the words")]
+mod ffi;
+#[cfg(feature = "tensorrt")]
+#[allow(unsafe_code, reason = "calls of a C ABI")]
+pub mod library;
+#[cfg(feature = "tensorrt")]
+pub mod lifecycle;
+pub mod plans;
+#[cfg(feature = "tensorrt")]
+#[allow(unsafe_code, reason = "memory of CUDA's, calls of a C ABI")]
+pub mod run;
+pub mod watch;
+
+pub use plans::{Key, Precision, Store};
+
+use super::{Engine, EngineError, EngineErrorKind, Manifest};
+
+/// Why this program has no TensorRT.
+#[cfg(not(feature = "tensorrt"))]
+const WITHOUT: &str = "this till was built without TensorRT; set backend to \"auto\", \"onnxruntime\" or \"rten\"";
+
+/// Loads the checked plan of `manifest`'s model from `store` for the library and GPU of this machine. An error of any
+/// kind means that this rung can't be had, and the next one can.
+#[cfg(feature = "tensorrt")]
+pub fn load(manifest: &Manifest, store: &Store) -> Result<Box<dyn Engine>, EngineError> {
+    let engine = backend::TensorRt::load(manifest, store, &library::Paths::default());
+    engine.map(|e| Box::new(e) as Box<dyn Engine>).map_err(|e| EngineError { kind: EngineErrorKind::Backend, ..e })
+}
+
+/// As with the feature; always an error.
+#[cfg(not(feature = "tensorrt"))]
+pub fn load(manifest: &Manifest, _store: &Store) -> Result<Box<dyn Engine>, EngineError> {
+    Err(EngineError::new(EngineErrorKind::Backend, manifest.name.as_str(), WITHOUT))
+}
+
+/// Whether this program can use TensorRT at all.
+pub const fn is_built_in() -> bool {
+    cfg!(feature = "tensorrt")
+}
