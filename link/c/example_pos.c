@@ -1,6 +1,6 @@
 /* A whole POS in C upon till_link.h: takes the money for every offer and books each sale once, whatever happens to
- * the cable, the power or this program. Usage: example_pos PORT JOURNAL [COUNTER]. Replace `take_money` and what
- * `told` prints by your shop's, and this loop by yours; all else is in the library. */
+ * the cable, the power or this program. Usage: example_pos PORT JOURNAL [COUNTER [KEY [OTHER_KEY]]], keys being
+ * files with ID:HEX. `take_money` and what `told` prints are to be replaced by your shop's. */
 #define _XOPEN_SOURCE 700
 #define _DEFAULT_SOURCE /* B115200 */
 #include <fcntl.h>
@@ -24,8 +24,6 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
-/* ---- the journal's file ---- */
-
 static size_t read_at(void *file, uint64_t at, uint8_t *bytes, size_t length)
 {
     ssize_t got = pread(*(int *)file, bytes, length, (off_t)at);
@@ -46,15 +44,10 @@ static bool cut_at(void *file, uint64_t at)
 static int open_journal(char *path)
 {
     int file = open(path, O_RDWR | O_CREAT, 0600), folder = open(dirname(path), O_RDONLY);
-    if (folder < 0 || fsync(folder) != 0) {
-        return -1;
-    }
-    close(folder);
-    return file;
+    return folder < 0 || fsync(folder) != 0 ? -1 : file;
 }
 
-/* ---- the line: 115200 8N1, raw (L-001) ---- */
-
+/* The line: 115200 8N1, raw (L-001). */
 static int open_port(const char *path)
 {
     struct termios tty;
@@ -71,16 +64,26 @@ static int open_port(const char *path)
     return tcsetattr(port, TCSANOW, &tty) == 0 ? port : -1;
 }
 
-/* A number that no earlier start had: boots and epochs need it (L-031, L-032). */
-static uint32_t fresh(void)
+/* Reads a small file, or as much random as boot, epoch and nonces need (L-031, L-032, L-203). */
+static bool load(const char *path, void *bytes, size_t length)
 {
-    uint32_t number = 0;
-    int random = open("/dev/urandom", O_RDONLY);
-    if (random < 0 || read(random, &number, sizeof number) != (ssize_t)sizeof number) {
-        exit(1);
+    int file = open(path, O_RDONLY);
+    bool good = file >= 0 && read(file, bytes, length) > 0;
+    close(file);
+    return good;
+}
+
+static bool configure(tl_config *config, int count, char **arguments)
+{
+    bool good = load("/dev/urandom", &config->boot, sizeof config->boot) &&
+                load("/dev/urandom", &config->epoch, sizeof config->epoch) &&
+                load("/dev/urandom", config->seed, sizeof config->seed);
+    config->counter = count > 3 ? (uint32_t)strtoul(arguments[3], NULL, 10) : 1;
+    for (int i = 4; i < count && i < 6; i++) {
+        char text[128] = "";
+        good = good && load(arguments[i], text, sizeof text - 1) && tl_key_read(text, &config->keys[i - 4]);
     }
-    close(random);
-    return number == 0 ? 1 : number;
+    return good;
 }
 
 static void told(void *context, tl_pos_event event, const tl_message *m, uint32_t number)
@@ -103,19 +106,18 @@ static void told(void *context, tl_pos_event event, const tl_message *m, uint32_
 /* Here the card is charged or the drawer opened; by the sale's id, which is never used twice. */
 static bool take_money(tl_sale sale, int64_t amount_minor)
 {
-    (void)sale;
-    return amount_minor >= 0;
+    return sale.session != 0 && amount_minor >= 0;
 }
 
 int main(int count, char **arguments)
 {
     int file;
     const tl_disk disk = {&file, read_at, write_at, cut_at};
-    tl_config config = {TL_ROLE_POS, count > 3 ? (uint32_t)strtoul(arguments[3], NULL, 10) : 1, fresh(), fresh(), 4};
+    static tl_config config = {.window = 4};
     struct pollfd port = {-1, POLLIN, 0};
     file = count < 3 ? -1 : open_journal(arguments[2]);
-    if (file < 0 || !tl_pos_open(&pos, &config, &disk, told, NULL, now_ms())) {
-        fprintf(stderr, "usage: example_pos PORT JOURNAL [COUNTER]; or the journal is damaged before its end\n");
+    if (file < 0 || !configure(&config, count, arguments) || !tl_pos_open(&pos, &config, &disk, told, NULL, now_ms())) {
+        fprintf(stderr, "usage: example_pos PORT JOURNAL [COUNTER [KEY [OTHER]]]; or the journal is damaged\n");
         return 2;
     }
     port.fd = open_port(arguments[1]);

@@ -33,7 +33,7 @@ int main(void)
     static tl_endpoint end;
     static tl_message message;
     static uint8_t bytes[4096], wire[TL_WIRE_MAX];
-    const tl_config config = {TL_ROLE_POS, 1, 9, 5, 4};
+    const tl_config config = {.role = TL_ROLE_POS, .counter = 1, .epoch = 9, .boot = 5, .window = 4};
     const tl_source source = {NULL, one, one, record, none};
     uint64_t now = 0;
     unsigned long decoded = 0;

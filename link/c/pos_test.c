@@ -87,7 +87,7 @@ static void at_till(void *c, const tl_event *e)
 static bool start(void)
 {
     const tl_disk on = {NULL, read_at, write_at, cut_at};
-    const tl_config config = {TL_ROLE_POS, 1, 90 + boot, 1000 + boot, 4};
+    const tl_config config = {.counter = 1, .epoch = 90 + boot, .boot = 1000 + boot, .window = 4};
     boot++;
     booked = back = closed = 0;
     return tl_pos_open(&pos, &config, &on, told, NULL, now);
@@ -130,7 +130,7 @@ static void say(tl_message_kind kind, uint32_t session, uint16_t revision, uint8
 
 static void new_day(void)
 {
-    const tl_config config = {TL_ROLE_TILL, 1, 7, 500, 4};
+    const tl_config config = {.role = TL_ROLE_TILL, .counter = 1, .epoch = 7, .boot = 500, .window = 4};
     memset(&disk, 0, sizeof disk);
     memset(&log_, 0, sizeof log_);
     said_paid = no_disk = 0;

@@ -1,4 +1,4 @@
-/* See till_link.h. Order: frames, values, messages, endpoint, POS. */
+/* See till_link.h. Order: frames, security, values, messages, endpoint, POS. */
 #include "till_link.h"
 
 #include <string.h>
@@ -67,25 +67,34 @@ static uint32_t read_u32(const uint8_t *from)
     return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
 }
 
-size_t tl_frame_encode(uint8_t kind, const uint8_t *head, size_t head_length, const uint8_t *body,
-                       size_t body_length, uint8_t *wire, size_t capacity)
+typedef struct { const uint8_t *bytes; size_t length; } part;
+
+static size_t encode_parts(const part *parts, size_t count, uint8_t *wire, size_t capacity)
 {
     stuffer s = {wire, capacity, 0, 1, false};
     uint8_t tail[4];
-    uint32_t crc = tl_crc32c(0, &kind, 1);
-    if (head_length > TL_FRAME_MAX || body_length > TL_FRAME_MAX || head_length + body_length + 5 > TL_FRAME_MAX) {
-        return 0;
+    uint32_t crc = 0;
+    size_t room = TL_FRAME_MAX - 4;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].length > room) {
+            return 0;
+        }
+        room -= parts[i].length;
+        crc = tl_crc32c(crc, parts[i].bytes, parts[i].length);
+        stuff(&s, parts[i].bytes, parts[i].length);
     }
-    crc = tl_crc32c(crc, head, head_length);
-    crc = tl_crc32c(crc, body, body_length);
     write_u32(tail, crc);
-    stuff(&s, &kind, 1);
-    stuff(&s, head, head_length);
-    stuff(&s, body, body_length);
     stuff(&s, tail, 4);
     put(&s, s.code_at, (uint8_t)(s.at - s.code_at));
     put(&s, s.at, 0);
     return s.full ? 0 : s.at + 1;
+}
+
+size_t tl_frame_encode(uint8_t kind, const uint8_t *head, size_t head_length, const uint8_t *body,
+                       size_t body_length, uint8_t *wire, size_t capacity)
+{
+    const part parts[] = {{&kind, 1}, {head, head_length}, {body, body_length}};
+    return encode_parts(parts, 3, wire, capacity);
 }
 
 /* Undoes COBS in place; false when the bytes are not COBS. */
@@ -136,6 +145,199 @@ tl_received tl_accumulate(tl_accumulator *acc, uint8_t byte, size_t *length)
     }
     *length = used - 5;
     return acc->bytes[0] >= TL_HELLO && acc->bytes[0] <= TL_REFUSE ? TL_FRAME : TL_UNKNOWN_KIND;
+}
+
+/* ---- security ---- */
+
+typedef struct {
+    uint32_t state[8];
+    uint64_t length;
+    uint8_t block[64];
+} sha256;
+
+static uint32_t turn(uint32_t value, unsigned by) { return value >> by | value << (32 - by); }
+
+static void compress(sha256 *s)
+{
+    static const uint32_t k[64] = {
+        0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u,
+        0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u,
+        0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu, 0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau,
+        0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u, 0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u,
+        0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu, 0x53380d13u, 0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u,
+        0xa2bfe8a1u, 0xa81a664bu, 0xc24b8b70u, 0xc76c51a3u, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u,
+        0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u,
+        0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u};
+    uint32_t w[16], v[8];
+    memcpy(v, s->state, sizeof v);
+    for (unsigned i = 0; i < 64; i++) {
+        uint32_t a, b;
+        if (i < 16) {
+            const uint8_t *p = s->block + 4 * i;
+            w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
+        } else {
+            uint32_t w15 = w[(i + 1) & 15u], w2 = w[(i + 14) & 15u];
+            w[i & 15u] += (turn(w15, 7) ^ turn(w15, 18) ^ w15 >> 3) + w[(i + 9) & 15u] +
+                          (turn(w2, 17) ^ turn(w2, 19) ^ w2 >> 10);
+        }
+        a = v[7] + (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] +
+            w[i & 15u];
+        b = (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+        memmove(v + 1, v, 7 * sizeof *v);
+        v[4] += a;
+        v[0] = a + b;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        s->state[i] += v[i];
+    }
+}
+
+static void sha_start(sha256 *s)
+{
+    static const uint32_t first[8] = {0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
+                                      0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u};
+    memcpy(s->state, first, sizeof first);
+    s->length = 0;
+}
+
+static void sha_add(sha256 *s, const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        s->block[s->length++ % 64] = bytes[i];
+        if (s->length % 64 == 0) {
+            compress(s);
+        }
+    }
+}
+
+static void sha_end(sha256 *s, uint8_t digest[32])
+{
+    static const uint8_t one = 0x80, zero = 0;
+    uint64_t bits = s->length * 8;
+    uint8_t tail[8];
+    sha_add(s, &one, 1);
+    while (s->length % 64 != 56) {
+        sha_add(s, &zero, 1);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        tail[i] = (uint8_t)(bits >> (56 - 8 * i));
+    }
+    sha_add(s, tail, 8);
+    for (unsigned i = 0; i < 32; i++) {
+        digest[i] = (uint8_t)(s->state[i / 4] >> (24 - 8 * (i % 4)));
+    }
+}
+
+void tl_sha256(const uint8_t *bytes, size_t length, uint8_t digest[32])
+{
+    sha256 s;
+    sha_start(&s);
+    sha_add(&s, bytes, length);
+    sha_end(&s, digest);
+}
+
+static void hmac_pad(sha256 *s, const uint8_t *key, size_t key_length, uint8_t with)
+{
+    uint8_t pad[64];
+    for (size_t i = 0; i < sizeof pad; i++) {
+        pad[i] = (uint8_t)((i < key_length ? key[i] : 0) ^ with);
+    }
+    sha_start(s);
+    sha_add(s, pad, sizeof pad);
+}
+
+static void hmac_parts(const uint8_t *key, size_t key_length, const part *parts, size_t count, uint8_t mac[32])
+{
+    sha256 s;
+    hmac_pad(&s, key, key_length, 0x36);
+    for (size_t i = 0; i < count; i++) {
+        sha_add(&s, parts[i].bytes, parts[i].length);
+    }
+    sha_end(&s, mac);
+    hmac_pad(&s, key, key_length, 0x5c);
+    sha_add(&s, mac, 32);
+    sha_end(&s, mac);
+}
+
+void tl_hmac(const uint8_t *key, size_t key_length, const uint8_t *bytes, size_t length, uint8_t mac[32])
+{
+    const part all = {bytes, length};
+    hmac_parts(key, key_length, &all, 1, mac);
+}
+
+/* 8.2: HMAC of label, part and 01. */
+static void derive(const uint8_t key[32], const char *label, const uint8_t *bytes, size_t length, uint8_t out[32])
+{
+    static const uint8_t one = 1;
+    const part parts[] = {{(const uint8_t *)label, strlen(label)}, {bytes, length}, {&one, 1}};
+    hmac_parts(key, 32, parts, 3, out);
+}
+
+/* In a time that does not tell where they differ (L-202). */
+static bool equal(const uint8_t *a, const uint8_t *b, size_t length)
+{
+    volatile uint8_t different = 0;
+    for (size_t i = 0; i < length; i++) {
+        different = (uint8_t)(different | (a[i] ^ b[i]));
+    }
+    return different == 0;
+}
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool tl_key_read(const char *text, tl_key *key)
+{
+    unsigned id = 0;
+    while (id <= 255 && *text >= '0' && *text <= '9') {
+        id = id * 10 + (unsigned)(*text++ - '0');
+    }
+    if (id == 0 || id > 255 || *text++ != ':') {
+        return false;
+    }
+    for (size_t i = 0; i < 32; i++, text += 2) {
+        int high = digit(text[0]), low = high < 0 ? -1 : digit(text[1]);
+        if (low < 0) {
+            return false;
+        }
+        key->secret[i] = (uint8_t)(high << 4 | low);
+    }
+    key->id = (uint8_t)id;
+    return true;
+}
+
+enum { MAC_BYTES = 8, SEAL_BYTES = 4 + MAC_BYTES, NONCE_BYTES = 16, PROOF_BYTES = 16, SECURED = 1 };
+
+size_t tl_seal(const uint8_t key[32], uint32_t counter, uint8_t kind, const uint8_t *head, size_t head_length,
+               const uint8_t *body, size_t body_length, uint8_t *wire, size_t capacity)
+{
+    uint8_t sealed = kind | TL_SEALED, count[4], mac[32];
+    part parts[] = {{&sealed, 1}, {head, head_length}, {body, body_length}, {count, 4}, {mac, MAC_BYTES}};
+    write_u32(count, counter);
+    hmac_parts(key, 32, parts, 4, mac);
+    return encode_parts(parts, 5, wire, capacity);
+}
+
+tl_opened tl_open(const uint8_t key[32], uint32_t *received, const uint8_t *frame, size_t *length)
+{
+    uint8_t mac[32];
+    size_t before;
+    if (*length < SEAL_BYTES) {
+        return TL_BAD_MAC;
+    }
+    before = 1 + *length - MAC_BYTES;
+    tl_hmac(key, 32, frame, before, mac);
+    if (!equal(mac, frame + before, MAC_BYTES)) {
+        return TL_BAD_MAC;
+    }
+    if (read_u32(frame + before - 4) <= *received) {
+        return TL_REPLAYED;
+    }
+    *received = read_u32(frame + before - 4);
+    *length -= SEAL_BYTES;
+    return TL_OPENED;
 }
 
 /* ---- values: one cursor reads or writes, the first error stays ---- */
@@ -441,7 +643,7 @@ bool tl_cart_adds_up(const tl_cart *cart)
 
 /* ---- endpoint ---- */
 
-enum { HELLO_BYTES = 37, RTO_MIN = 400, RTO_MAX = 4000, RTO_FIRST = 1000 };
+enum { HELLO_BYTES = 37, SECURED_HELLO_BYTES = 90, RTO_MIN = 400, RTO_MAX = 4000, RTO_FIRST = 1000 };
 
 static uint32_t up_to(uint32_t value, uint32_t low, uint32_t high)
 {
@@ -455,6 +657,60 @@ static void emit(tl_sink sink, void *context, tl_event event)
     if (sink != NULL) {
         sink(context, &event);
     }
+}
+
+static bool secured(const tl_endpoint *end) { return end->config.keys[0].id != 0; }
+
+static void new_nonce(tl_endpoint *end)
+{
+    tl_session *s = &end->session;
+    uint8_t from[41], out[32];
+    if (!secured(end)) {
+        return;
+    }
+    memcpy(from, end->config.seed, 32);
+    from[32] = (uint8_t)end->config.role;
+    write_u32(from + 33, end->config.boot);
+    write_u32(from + 37, ++s->nonces);
+    derive(end->config.keys[0].secret, "till-link/1 nonce", from, sizeof from, out);
+    memcpy(s->nonce, out, NONCE_BYTES);
+    s->count = s->sent = s->received = s->peer_count = 0;
+}
+
+/* What one end's HELLO puts under the keys of a session. */
+static void identity(uint8_t *to, uint8_t minor, uint8_t flags, uint32_t boot, uint32_t epoch, const uint8_t *nonce)
+{
+    to[0] = 1;
+    to[1] = minor;
+    to[2] = flags;
+    write_u32(to + 3, boot);
+    write_u32(to + 7, epoch);
+    memcpy(to + 11, nonce, NONCE_BYTES);
+}
+
+/* The keys of the session from both HELLOs; `p` is the peer's. */
+static void session_keys(tl_endpoint *end, const uint8_t *p)
+{
+    tl_session *s = &end->session;
+    const tl_key *key = &end->config.keys[s->key];
+    uint8_t parts[63], *till = parts, *pos = parts + 27;
+    bool is_till = end->config.role == TL_ROLE_TILL;
+    identity(is_till ? till : pos, 0, SECURED, end->config.boot, end->config.epoch, s->nonce);
+    identity(is_till ? pos : till, p[1], p[4], read_u32(p + 13), read_u32(p + 21), p + 38);
+    write_u32(parts + 54, end->config.counter);
+    write_u32(parts + 58, TL_SCHEMA);
+    parts[62] = key->id;
+    derive(key->secret, "till-link/1 to pos", parts, sizeof parts, is_till ? s->to_peer : s->from_peer);
+    derive(key->secret, "till-link/1 to till", parts, sizeof parts, is_till ? s->from_peer : s->to_peer);
+}
+
+static void prove(const tl_key *key, const uint8_t *hello, size_t length, uint8_t proof[32])
+{
+    static const uint8_t kind = TL_HELLO;
+    const part parts[] = {{&kind, 1}, {hello, length}};
+    uint8_t k_hello[32];
+    derive(key->secret, "till-link/1 hello", NULL, 0, k_hello);
+    hmac_parts(k_hello, 32, parts, 2, proof);
 }
 
 void tl_init(tl_endpoint *end, const tl_config *config, uint32_t resume_epoch, uint32_t resume_sequence,
@@ -473,6 +729,7 @@ void tl_init(tl_endpoint *end, const tl_config *config, uint32_t resume_epoch, u
     end->timeout_ms = RTO_FIRST;
     end->timer_ms = TL_NEVER;
     end->hello_due_ms = end->heard_ms = end->spoke_ms = now_ms;
+    new_nonce(end);
 }
 
 static void go_back(tl_endpoint *end)
@@ -488,6 +745,7 @@ static void go_down(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *conte
     end->hello_due_ms = now_ms + TL_HELLO_MS;
     go_back(end);
     if (was_up) {
+        new_nonce(end);
         emit(sink, context, (tl_event){.kind = TL_EV_DOWN});
     }
 }
@@ -580,22 +838,103 @@ static uint32_t adopt(tl_endpoint *end, uint32_t epoch, uint32_t first)
     return lost;
 }
 
-static void hello(tl_endpoint *end, uint64_t now_ms, const uint8_t *p, tl_sink sink, void *context)
+enum { ACCEPTED = -1, OTHER_KEY = -2 };
+
+/* The reason to refuse a HELLO (L-033, 8.4); *key is set to the one that it is proved with. */
+static int refusal_of(const tl_endpoint *end, const uint8_t *p, size_t length, size_t *key)
+{
+    uint8_t proof[32];
+    if (p[0] != 1) {
+        return 1;
+    }
+    if (read_u32(p + 5) != TL_SCHEMA) {
+        return 2;
+    }
+    if (p[2] != 1 - (int)end->config.role) {
+        return 4;
+    }
+    if (read_u32(p + 9) != end->config.counter) {
+        return 3;
+    }
+    if (((p[4] & SECURED) != 0) != secured(end)) {
+        return 5;
+    }
+    if (!secured(end)) {
+        return ACCEPTED;
+    }
+    if (length < SECURED_HELLO_BYTES) {
+        return 5;
+    }
+    *key = p[37] == 0 ? 2 : p[37] == end->config.keys[0].id ? 0 : p[37] == end->config.keys[1].id ? 1 : 2;
+    if (end->config.role == TL_ROLE_TILL && *key != 0) {
+        return OTHER_KEY;
+    }
+    /* While up no other key than the session's (L-211). */
+    if (*key > 1 || (end->up && *key != end->session.key)) {
+        return 6;
+    }
+    prove(&end->config.keys[*key], p, length - PROOF_BYTES, proof);
+    return equal(proof, p + length - PROOF_BYTES, PROOF_BYTES) ? ACCEPTED : 6;
+}
+
+/* 8.4 from the first row on: whether 6.4 goes on with this HELLO; *mutual is set. */
+static bool secured_hello(tl_endpoint *end, uint64_t now_ms, const uint8_t *p, size_t key, bool *mutual, tl_sink sink,
+                          void *context)
+{
+    tl_session *s = &end->session;
+    bool same = end->peer_boot == read_u32(p + 13) && end->peer_epoch == read_u32(p + 21) &&
+                memcmp(s->peer_nonce, p + 38, NONCE_BYTES) == 0;
+    *mutual = *mutual && memcmp(s->nonce, p + 54, NONCE_BYTES) == 0;
+    if (end->up && !*mutual) {
+        say_hello(end, now_ms);
+        return false;
+    }
+    if (end->up && same) {
+        if (read_u32(p + 70) <= s->peer_count) {
+            end->stats.replayed++;
+            return false;
+        }
+    } else if (end->up) {
+        go_down(end, now_ms, sink, context);
+        *mutual = false;
+    }
+    s->key = key;
+    memcpy(s->peer_nonce, p + 38, NONCE_BYTES);
+    if (*mutual) {
+        if (!end->up) {
+            session_keys(end, p);
+        }
+        s->peer_count = read_u32(p + 70);
+        end->heard_ms = now_ms;
+    }
+    return true;
+}
+
+static void hello(tl_endpoint *end, uint64_t now_ms, const uint8_t *p, size_t length, tl_sink sink, void *context)
 {
     uint32_t boot = read_u32(p + 13), epoch = read_u32(p + 21), stored = read_u32(p + 33);
     bool mutual = read_u32(p + 17) == end->config.boot, fresh;
-    int refusal = p[0] != 1                                 ? 1
-                  : read_u32(p + 5) != TL_SCHEMA            ? 2
-                  : p[2] != 1 - (int)end->config.role       ? 4
-                  : read_u32(p + 9) != end->config.counter  ? 3
-                                                            : -1;
+    size_t key = 0;
+    int refusal = refusal_of(end, p, length, &key);
+    if (refusal == OTHER_KEY) {
+        say_hello(end, now_ms);
+        return;
+    }
+    if (refusal >= 0 && secured(end) && end->up) {
+        end->stats.bad_mac++;
+        return;
+    }
     if (refusal >= 0) {
         end->refuse = refusal;
         go_down(end, now_ms, sink, context);
         emit(sink, context, (tl_event){.kind = TL_EV_REFUSED, .reason = (uint8_t)refusal});
         return;
     }
-    if (end->up && !(end->peer_boot == boot && end->peer_epoch == epoch && mutual)) {
+    if (secured(end)) {
+        if (!secured_hello(end, now_ms, p, key, &mutual, sink, context)) {
+            return;
+        }
+    } else if (end->up && !(end->peer_boot == boot && end->peer_epoch == epoch && mutual)) {
         go_down(end, now_ms, sink, context);
     }
     end->has_peer = true;
@@ -655,14 +994,20 @@ static bool frame(tl_endpoint *end, uint64_t now_ms, uint8_t kind, const uint8_t
         if (length < HELLO_BYTES) {
             return false;
         }
-        hello(end, now_ms, p, sink, context);
+        hello(end, now_ms, p, length, sink, context);
         return true;
     case TL_REFUSE:
         if (length != 1) {
             return false;
         }
-        go_down(end, now_ms, sink, context);
-        emit(sink, context, (tl_event){.kind = TL_EV_REFUSED, .reason = p[0] > 4 ? 0 : p[0]});
+        if (secured(end) && end->up) {
+            end->stats.bad_mac++;
+            return true;
+        }
+        if (!secured(end)) {
+            go_down(end, now_ms, sink, context);
+        }
+        emit(sink, context, (tl_event){.kind = TL_EV_REFUSED, .reason = p[0] > 6 ? 0 : p[0]});
         return true;
     case TL_HEARTBEAT:
         if (length != 4) {
@@ -678,6 +1023,9 @@ static bool frame(tl_endpoint *end, uint64_t now_ms, uint8_t kind, const uint8_t
     if (!end->up) {
         say_hello(end, now_ms);
         return true;
+    }
+    if (length > TL_PAYLOAD_MAX + (kind == TL_DATA ? 8u : 0u)) {
+        return false;
     }
     if (kind == TL_EVENT) {
         emit(sink, context, (tl_event){.kind = TL_EV_VOLATILE, .payload = p, .length = length});
@@ -697,12 +1045,48 @@ static bool frame(tl_endpoint *end, uint64_t now_ms, uint8_t kind, const uint8_t
     return true;
 }
 
+/* A whole frame at a secured end: nothing but HELLO and REFUSE is looked at before its MAC (8.4, 8.5). */
+static bool secured_frame(tl_endpoint *end, uint64_t now_ms, size_t length, tl_sink sink, void *context)
+{
+    const uint8_t *bytes = end->rx.bytes;
+    uint8_t kind = bytes[0] & 0x7Fu;
+    if (bytes[0] == TL_HELLO || bytes[0] == TL_REFUSE) {
+        return frame(end, now_ms, bytes[0], bytes + 1, length, sink, context);
+    }
+    if ((bytes[0] & TL_SEALED) == 0) {
+        end->stats.bad_mac++;
+        if (!end->up) {
+            say_hello(end, now_ms);
+        }
+        return true;
+    }
+    if (!end->up) {
+        say_hello(end, now_ms);
+        return true;
+    }
+    switch (tl_open(end->session.from_peer, &end->session.received, bytes, &length)) {
+    case TL_BAD_MAC: end->stats.bad_mac++; return true;
+    case TL_REPLAYED: end->stats.replayed++; return true;
+    case TL_OPENED: break;
+    }
+    end->heard_ms = now_ms;
+    return frame(end, now_ms, kind, bytes + 1, length, sink, context);
+}
+
+static bool is_sealed(uint8_t kind) { return kind >= (TL_SEALED | TL_DATA) && kind <= (TL_SEALED | TL_HEARTBEAT); }
+
 void tl_receive(tl_endpoint *end, uint64_t now_ms, const uint8_t *bytes, size_t length, tl_sink sink, void *context)
 {
     end->stats.bytes_in += length;
     for (size_t i = 0; i < length; i++) {
         size_t payload = 0;
-        switch (tl_accumulate(&end->rx, bytes[i], &payload)) {
+        tl_received received = tl_accumulate(&end->rx, bytes[i], &payload);
+        if (secured(end) && (received == TL_FRAME || (received == TL_UNKNOWN_KIND && is_sealed(end->rx.bytes[0])))) {
+            end->stats.frames_in++;
+            end->stats.malformed += !secured_frame(end, now_ms, payload, sink, context);
+            continue;
+        }
+        switch (received) {
         case TL_NOTHING: break;
         case TL_TOO_LONG: end->stats.too_long++; break;
         case TL_BAD_COBS: end->stats.bad_cobs++; break;
@@ -719,23 +1103,47 @@ void tl_receive(tl_endpoint *end, uint64_t now_ms, const uint8_t *bytes, size_t 
     }
 }
 
-static size_t pair_frame(uint8_t kind, uint32_t a, uint32_t b, const uint8_t *body, size_t length, uint8_t *wire)
+/* A frame, sealed where the end is secured. */
+static size_t any_frame(tl_endpoint *end, uint8_t kind, const uint8_t *head, size_t head_length, const uint8_t *body,
+                        size_t length, uint8_t *wire)
+{
+    if (!secured(end)) {
+        return tl_frame_encode(kind, head, head_length, body, length, wire, TL_WIRE_MAX);
+    }
+    return tl_seal(end->session.to_peer, ++end->session.sent, kind, head, head_length, body, length, wire, TL_WIRE_MAX);
+}
+
+static size_t pair_frame(tl_endpoint *end, uint8_t kind, uint32_t a, uint32_t b, const uint8_t *body, size_t length,
+                         uint8_t *wire)
 {
     uint8_t head[8];
     write_u32(head, a);
     write_u32(head + 4, b);
-    return tl_frame_encode(kind, head, 8, body, length, wire, TL_WIRE_MAX);
+    return any_frame(end, kind, head, 8, body, length, wire);
 }
 
-static size_t hello_frame(const tl_endpoint *end, const tl_source *source, uint8_t *wire)
+static size_t hello_frame(tl_endpoint *end, const tl_source *source, uint8_t *wire)
 {
-    uint8_t p[HELLO_BYTES] = {1, 0, (uint8_t)end->config.role, end->up ? 1 : 0, 0};
+    uint8_t p[SECURED_HELLO_BYTES] = {1, 0, (uint8_t)end->config.role, end->up ? 1 : 0, secured(end) ? SECURED : 0};
+    uint8_t proof[32];
+    tl_session *s = &end->session;
     const uint32_t words[8] = {TL_SCHEMA, end->config.counter, end->config.boot, end->has_peer ? end->peer_boot : 0,
                                end->config.epoch, source->first(source->context), end->resume_epoch,
                                end->resume_sequence};
     for (size_t i = 0; i < 8; i++) {
         write_u32(p + 5 + 4 * i, words[i]);
     }
+    if (!secured(end)) {
+        return tl_frame_encode(TL_HELLO, p, HELLO_BYTES, NULL, 0, wire, TL_WIRE_MAX);
+    }
+    p[37] = end->config.keys[s->key].id;
+    memcpy(p + 38, s->nonce, NONCE_BYTES);
+    if (end->has_peer) {
+        memcpy(p + 54, s->peer_nonce, NONCE_BYTES);
+    }
+    write_u32(p + 70, ++s->count);
+    prove(&end->config.keys[s->key], p, SECURED_HELLO_BYTES - PROOF_BYTES, proof);
+    memcpy(p + SECURED_HELLO_BYTES - PROOF_BYTES, proof, PROOF_BYTES);
     return tl_frame_encode(TL_HELLO, p, sizeof p, NULL, 0, wire, TL_WIRE_MAX);
 }
 
@@ -762,7 +1170,7 @@ static size_t data_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *sou
     if (end->timer_ms == TL_NEVER) {
         end->timer_ms = now_ms + end->timeout_ms;
     }
-    return pair_frame(TL_DATA, end->config.epoch, sequence, end->scratch, (size_t)length, wire);
+    return pair_frame(end, TL_DATA, end->config.epoch, sequence, end->scratch, (size_t)length, wire);
 }
 
 static size_t next_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8_t *wire)
@@ -785,7 +1193,7 @@ static size_t next_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *sou
     if (end->gap_due || end->ack_due) {
         uint8_t kind = end->gap_due ? TL_GAP : TL_ACK;
         end->gap_due = end->ack_due = false;
-        return pair_frame(kind, end->resume_epoch, end->resume_sequence, NULL, 0, wire);
+        return pair_frame(end, kind, end->resume_epoch, end->resume_sequence, NULL, 0, wire);
     }
     if (now_ms >= end->timer_ms) {
         end->timeout_ms = end->timeout_ms * 2 > RTO_MAX ? RTO_MAX : end->timeout_ms * 2;
@@ -801,12 +1209,12 @@ static size_t next_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *sou
     event = source->pending(source->context, end->scratch, TL_PAYLOAD_MAX);
     if (event >= 0 && (size_t)event <= TL_PAYLOAD_MAX) {
         end->event_last = true;
-        return tl_frame_encode(TL_EVENT, end->scratch, (size_t)event, NULL, 0, wire, TL_WIRE_MAX);
+        return any_frame(end, TL_EVENT, end->scratch, (size_t)event, NULL, 0, wire);
     }
     length = data_frame(end, now_ms, source, wire);
     if (length == 0 && now_ms - end->spoke_ms >= TL_HEARTBEAT_MS) {
         write_u32(boot, end->config.boot);
-        length = tl_frame_encode(TL_HEARTBEAT, boot, 4, NULL, 0, wire, TL_WIRE_MAX);
+        length = any_frame(end, TL_HEARTBEAT, boot, 4, NULL, 0, wire);
     }
     return length;
 }
@@ -815,7 +1223,7 @@ size_t tl_poll(tl_endpoint *end, uint64_t now_ms, const tl_source *source, uint8
                void *context)
 {
     size_t length;
-    if (end->up && now_ms - end->heard_ms >= TL_LOST_MS) {
+    if (end->up && (now_ms - end->heard_ms >= TL_LOST_MS || end->session.sent == UINT32_MAX)) {
         go_down(end, now_ms, sink, context);
     }
     length = next_frame(end, now_ms, source, wire);

@@ -12,9 +12,9 @@
 
 /* May be set smaller by an end that knows that its till's carts are small; longer frames are dropped then. */
 #ifndef TL_PAYLOAD_MAX
-#define TL_PAYLOAD_MAX 2576u
+#define TL_PAYLOAD_MAX 2564u
 #endif
-#define TL_FRAME_MAX (TL_PAYLOAD_MAX + 13u)
+#define TL_FRAME_MAX (TL_PAYLOAD_MAX + 25u)
 #define TL_WIRE_MAX (TL_FRAME_MAX + (TL_FRAME_MAX + 253u) / 254u + 1u)
 #define TL_LINES_MAX 24u
 #ifndef TL_WINDOW_MAX
@@ -29,7 +29,7 @@
 
 /* ---- frames (3) ---- */
 
-typedef enum { TL_HELLO = 1, TL_DATA, TL_ACK, TL_GAP, TL_EVENT, TL_HEARTBEAT, TL_REFUSE } tl_kind;
+typedef enum { TL_HELLO = 1, TL_DATA, TL_ACK, TL_GAP, TL_EVENT, TL_HEARTBEAT, TL_REFUSE, TL_SEALED = 0x80 } tl_kind;
 
 typedef enum { TL_NOTHING, TL_FRAME, TL_TOO_LONG, TL_BAD_COBS, TL_BAD_CRC, TL_UNKNOWN_KIND } tl_received;
 
@@ -50,6 +50,29 @@ size_t tl_frame_encode(uint8_t kind, const uint8_t *head, size_t head_length, co
 /* Takes one byte. On TL_FRAME and TL_UNKNOWN_KIND the frame stands in acc->bytes: [0] is the kind, the
  * payload follows; *length is that of the payload. It is valid until the next call. */
 tl_received tl_accumulate(tl_accumulator *acc, uint8_t byte, size_t *length);
+
+/* ---- security (8) ---- */
+
+/* A key and its number, 1 to 255; 0 is none. */
+typedef struct { uint8_t id, secret[32]; } tl_key;
+
+/* Reads "ID:HEX", as a key file has it; what follows the 64 digits is not looked at. */
+bool tl_key_read(const char *text, tl_key *key);
+
+void tl_sha256(const uint8_t *bytes, size_t length, uint8_t digest[32]);
+
+/* HMAC-SHA-256; the key has at most 64 bytes. */
+void tl_hmac(const uint8_t *key, size_t key_length, const uint8_t *bytes, size_t length, uint8_t mac[32]);
+
+/* As tl_frame_encode, sealed with the key of this direction: kind has no bit TL_SEALED here, but on the wire. */
+size_t tl_seal(const uint8_t key[32], uint32_t counter, uint8_t kind, const uint8_t *head, size_t head_length,
+               const uint8_t *body, size_t body_length, uint8_t *wire, size_t capacity);
+
+typedef enum { TL_OPENED, TL_BAD_MAC, TL_REPLAYED } tl_opened;
+
+/* Opens a sealed frame as tl_accumulate left it: [0] is the kind. TL_OPENED: *length becomes that of the payload
+ * as of 6.1, and *received the frame's counter. */
+tl_opened tl_open(const uint8_t key[32], uint32_t *received, const uint8_t *frame, size_t *length);
 
 /* ---- messages (4, 5) ---- */
 
@@ -125,6 +148,9 @@ typedef enum { TL_ROLE_TILL, TL_ROLE_POS } tl_role;
 typedef struct {
     tl_role role;
     uint32_t counter, epoch, boot, window;
+    /* Secured if the first key has a number. A POS may hold two and follows its till (8.7). */
+    tl_key keys[2];
+    uint8_t seed[32]; /* secured: random at each start; nonces are made from it (L-203) */
 } tl_config;
 
 /* Where an endpoint takes what it sends. durable and pending return a length, or -1 for none. */
@@ -151,8 +177,14 @@ typedef void (*tl_sink)(void *context, const tl_event *event);
 
 typedef struct {
     uint64_t bytes_in, bytes_out, frames_in, frames_out, too_long, bad_cobs, bad_crc, malformed, duplicates,
-        retransmits, gaps, false_acks, ups;
+        retransmits, gaps, false_acks, ups, bad_mac, replayed;
 } tl_stats;
+
+typedef struct {
+    size_t key;
+    uint8_t nonce[16], peer_nonce[16], to_peer[32], from_peer[32];
+    uint32_t nonces, count, peer_count, sent, received;
+} tl_session;
 
 typedef struct {
     tl_config config;
@@ -171,6 +203,7 @@ typedef struct {
     uint64_t sent_ms[TL_WINDOW_MAX];
     bool rtt_known;
     uint64_t rtt_ms, variation_x4_ms, timeout_ms, timer_ms, heard_ms, spoke_ms;
+    tl_session session;
     uint8_t scratch[TL_RECORD_HEAD + TL_PAYLOAD_MAX];
 } tl_endpoint;
 

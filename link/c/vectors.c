@@ -91,6 +91,57 @@ static void a_frame(void)
     check(strcmp(found, value("expect", 2)) == 0, found);
 }
 
+static void a_key(void)
+{
+    static uint8_t bytes[LINE_MAX_];
+    uint8_t key[64], result[32];
+    char found[80];
+    size_t key_length = unhex(value("key", 1), key), length = unhex(value("message", 2), bytes);
+    if (strcmp(value("of", 3), "sha256") == 0) {
+        tl_sha256(bytes, length, result);
+    } else {
+        tl_hmac(key, key_length, bytes, length, result);
+    }
+    hex(result, 32, found);
+    check(strcmp(found, value("result", 4)) == 0, found);
+}
+
+static void a_sealed_frame(void)
+{
+    static uint8_t bytes[LINE_MAX_], again[TL_WIRE_MAX];
+    static char found[LINE_MAX_];
+    static tl_accumulator acc;
+    const char *words[] = {"nothing", "", "too_long", "bad_cobs", "bad_crc"};
+    uint8_t key[32];
+    size_t length = unhex(value("hex", 1), bytes), payload = 0;
+    uint32_t received = (uint32_t)strtoul(value("received", 3), NULL, 10);
+    tl_received r = TL_NOTHING;
+    unhex(value("key", 2), key);
+    for (size_t i = 0; i < length; i++) {
+        r = tl_accumulate(&acc, bytes[i], &payload);
+    }
+    if (r != TL_FRAME && r != TL_UNKNOWN_KIND) {
+        strcpy(found, words[r]);
+    } else if (r == TL_FRAME) {
+        strcpy(found, "bad_mac"); /* not sealed */
+    } else if (acc.bytes[0] < (TL_SEALED | TL_DATA) || acc.bytes[0] > (TL_SEALED | TL_HEARTBEAT)) {
+        sprintf(found, "unknown_kind %02x", acc.bytes[0]);
+    } else {
+        switch (tl_open(key, &received, acc.bytes, &payload)) {
+        case TL_BAD_MAC: strcpy(found, "bad_mac"); break;
+        case TL_REPLAYED: strcpy(found, "replayed"); break;
+        case TL_OPENED:
+            sprintf(found, "sealed %02x ", acc.bytes[0]);
+            hex(acc.bytes + 1, payload, found + strlen(found));
+            sprintf(found + strlen(found), " %" PRIu32, received);
+            size_t n = tl_seal(key, received, acc.bytes[0] & 0x7F, NULL, 0, acc.bytes + 1, payload, again, sizeof again);
+            check(n == length && memcmp(again, bytes, n) == 0, "sealed again");
+            break;
+        }
+    }
+    check(strcmp(found, value("expect", 4)) == 0, found);
+}
+
 static const char *const NAMES[] = {"SessionOpened", "CartChanged", "Offer", "Withdrawn", "Closed", "QueryOutcome",
                                     "Attention", "Member", "State", "Clock", "Paid", "Cancel", "OutcomeIs", "Override",
                                     "Language"};
@@ -259,7 +310,15 @@ static void a_step(void)
         unsigned role, counter, epoch, boot, window, acked, first, last;
         sscanf(step + rest, "role=%u counter=%u epoch=%u boot=%u window=%u resume=%u/%u acked=%u first=%u last=%u",
                &role, &counter, &epoch, &boot, &window, &a, &b, &acked, &first, &last);
-        tl_config config = {role == 0 ? TL_ROLE_TILL : TL_ROLE_POS, counter, epoch, boot, window};
+        tl_config config = {.role = role == 0 ? TL_ROLE_TILL : TL_ROLE_POS, .counter = counter, .epoch = epoch,
+                            .boot = boot, .window = window};
+        const char *key = strstr(step, " key="), *other = strstr(step, " other="), *seed = strstr(step, " seed=");
+        if (key != NULL) {
+            check(tl_key_read(key + 5, &config.keys[0]), "key");
+            check(other == NULL || tl_key_read(other + 7, &config.keys[1]), "other key");
+            unhex(seed + 6, bytes);
+            memcpy(config.seed, bytes, sizeof config.seed);
+        }
         t.first = first;
         tl_init(&t.end, &config, a, b, acked, last, t.now);
     } else if (strcmp(command, "log") == 0) {
@@ -287,7 +346,8 @@ static void a_step(void)
 int main(int count, char **arguments)
 {
     const struct { const char *name; void (*each)(void); } files[] = {
-        {"crc.json", a_crc}, {"frames.json", a_frame}, {"messages.json", a_message}, {"sessions.json", a_step}};
+        {"crc.json", a_crc}, {"frames.json", a_frame}, {"messages.json", a_message}, {"sessions.json", a_step},
+        {"keys.json", a_key}, {"secure.json", a_sealed_frame}, {"secured-sessions.json", a_step}};
     int read = 0;
     if (count != 2) {
         fprintf(stderr, "usage: vectors FOLDER\n");

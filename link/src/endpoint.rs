@@ -6,6 +6,7 @@
 //! its timer (go-back-N: the receiver keeps no frames, which is what fits a small device). After any
 //! silence, reboot or reconnection both ends say HELLO and go on after what the other has stored.
 
+mod handshake;
 mod timer;
 mod types;
 mod wire;
@@ -15,8 +16,9 @@ pub use types::{Config, Event, Refusal, Resume, Role, Source, Stats, WINDOW_MAX}
 
 use crate::PAYLOAD_BYTES_MAX;
 use crate::frame::{self, Accumulator, Kind, Received, WIRE_BYTES_MAX};
+use crate::secure::{Guard, NONCE_BYTES, Nonce, Security, Unsealed};
 
-use wire::{Hello, read_u32, read_u32_pair};
+use wire::{read_u32, read_u32_pair};
 
 /// A heartbeat is sent after this much silence of ours.
 pub const HEARTBEAT_MS: u64 = 1_000;
@@ -25,16 +27,20 @@ pub const LOST_MS: u64 = 3_000;
 /// HELLO is repeated after this long without an answer.
 pub const HELLO_MS: u64 = 500;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Peer {
     boot: u32,
     epoch: u32,
+    /// Zeros where nothing is secured.
+    nonce: Nonce,
 }
 
 /// One end of the link.
 #[derive(Debug)]
 pub struct Endpoint {
     config: Config,
+    /// `None`: who holds the cable is believed.
+    guard: Option<Guard>,
     rx: Accumulator,
     resume: Resume,
     /// Last sequence handed to the owner, which may not have stored it yet.
@@ -68,6 +74,7 @@ impl Endpoint {
     pub fn new(config: Config, resume: Resume, acknowledged: u32, last: u32, now_ms: u64) -> Self {
         Self {
             config: Config { window: config.window.clamp(1, WINDOW_MAX), boot: config.boot.max(1), ..config },
+            guard: None,
             rx: Accumulator::default(),
             resume,
             delivered: resume.sequence,
@@ -90,6 +97,34 @@ impl Endpoint {
             scratch: [0; PAYLOAD_BYTES_MAX],
             stats: Stats::default(),
         }
+    }
+
+    /// The same on a secured link (SPEC.md 8): the other end must prove that it holds the key, and no frame
+    /// counts that is not sealed under it.
+    ///
+    /// ```
+    /// use till_link::{Config, Endpoint, Key, Resume, Role, Security};
+    /// let config = Config { role: Role::Till, counter: 1, epoch: 9, boot: 1, window: 4 };
+    /// let security = Security::new(Key::new(1, [0x11; 32]), None, [0x5e; 32]); // of an example; see `Security`
+    /// let end = Endpoint::secured(config, security, Resume::default(), 0, 0, 0);
+    /// assert!(end.is_secured());
+    /// ```
+    pub fn secured(
+        config: Config,
+        security: Security,
+        resume: Resume,
+        acknowledged: u32,
+        last: u32,
+        now_ms: u64,
+    ) -> Self {
+        let mut this = Self::new(config, resume, acknowledged, last, now_ms);
+        this.guard = Some(Guard::new(security, this.config.role, this.config.boot));
+        this
+    }
+
+    /// Whether a stranger on the cable is kept out.
+    pub fn is_secured(&self) -> bool {
+        self.guard.is_some()
     }
 
     /// Whether the ends talk.
@@ -141,8 +176,13 @@ impl Endpoint {
                 None => {}
                 Some(Received::Frame(kind, payload)) => {
                     self.stats.frames_in += 1;
-                    self.heard_ms = now_ms;
                     if self.frame(now_ms, kind, payload, &mut sink).is_none() {
+                        self.stats.malformed += 1;
+                    }
+                }
+                Some(Received::Sealed(kind, sealed)) => {
+                    self.stats.frames_in += 1;
+                    if self.sealed(now_ms, kind, sealed, &mut sink).is_none() {
                         self.stats.malformed += 1;
                     }
                 }
@@ -155,15 +195,55 @@ impl Endpoint {
         self.rx = rx;
     }
 
-    /// `None` when the payload has not the form that its kind demands.
+    /// A frame without seal. `None` when the payload has not the form that its kind demands.
     fn frame(&mut self, now_ms: u64, kind: Kind, payload: &[u8], sink: &mut dyn FnMut(Event<'_>)) -> Option<()> {
         match kind {
-            Kind::Hello => self.hello(now_ms, &Hello::read(payload)?, sink),
+            Kind::Hello => return self.hello(now_ms, payload, sink),
             Kind::Refuse => {
                 let [reason] = payload else { return None };
-                self.go_down(now_ms, sink);
-                sink(Event::Refused(Refusal::from_byte(*reason)));
+                self.refused(now_ms, Refusal::from_byte(*reason), sink);
             }
+            // On a secured link anybody could have said it.
+            _ if self.guard.is_some() => {
+                self.stats.bad_macs += 1;
+                if !self.up {
+                    self.say_hello(now_ms);
+                }
+            }
+            _ => {
+                self.heard_ms = now_ms;
+                return self.talk(now_ms, kind, payload, sink);
+            }
+        }
+        Some(())
+    }
+
+    fn sealed(&mut self, now_ms: u64, kind: Kind, sealed: &[u8], sink: &mut dyn FnMut(Event<'_>)) -> Option<()> {
+        let guard = self.guard.as_mut()?;
+        if !self.up {
+            self.say_hello(now_ms);
+            return Some(());
+        }
+        match guard.open(kind, sealed) {
+            Ok(payload) => {
+                self.heard_ms = now_ms;
+                self.talk(now_ms, kind, payload, sink)
+            }
+            Err(Unsealed::BadMac) => {
+                self.stats.bad_macs += 1;
+                Some(())
+            }
+            Err(Unsealed::Replayed) => {
+                self.stats.replays += 1;
+                Some(())
+            }
+        }
+    }
+
+    /// What the other end says to us, as far as that is known.
+    fn talk(&mut self, now_ms: u64, kind: Kind, payload: &[u8], sink: &mut dyn FnMut(Event<'_>)) -> Option<()> {
+        match kind {
+            Kind::Hello | Kind::Refuse => {}
             Kind::Heartbeat => {
                 let boot = read_u32(payload)?;
                 if !self.up || self.peer.is_none_or(|peer| peer.boot != boot) {
@@ -171,9 +251,10 @@ impl Endpoint {
                 }
             }
             _ if !self.up => self.say_hello(now_ms),
-            Kind::Event => sink(Event::Volatile(payload)),
+            Kind::Event => sink(Event::Volatile(fits(payload)?)),
             Kind::Data => {
                 let (head, message) = payload.split_at_checked(8)?;
+                fits(message)?;
                 let (epoch, sequence) = read_u32_pair(head)?;
                 self.data(now_ms, epoch, sequence, message, sink);
             }
@@ -192,58 +273,6 @@ impl Endpoint {
             }
         }
         Some(())
-    }
-
-    fn hello(&mut self, now_ms: u64, hello: &Hello, sink: &mut dyn FnMut(Event<'_>)) {
-        if let Some(refusal) = hello.refusal(&self.config) {
-            self.refuse = Some(refusal);
-            self.go_down(now_ms, sink);
-            sink(Event::Refused(refusal));
-            return;
-        }
-        let same = self.peer.is_some_and(|peer| peer.boot == hello.boot && peer.epoch == hello.epoch);
-        let mutual = hello.peer_boot == self.config.boot;
-        // An end that has forgotten us no longer hears us: a half-open line is not up.
-        if self.up && !(same && mutual) {
-            self.go_down(now_ms, sink);
-        }
-        self.peer = Some(Peer { boot: hello.boot, epoch: hello.epoch });
-        // An answer is owed until the other end says that it, too, is up with us.
-        if !(mutual && hello.up && self.up) {
-            self.hello_due_ms = Some(now_ms);
-        }
-        if !mutual {
-            return;
-        }
-        let fresh = !self.up;
-        if fresh {
-            let lost = self.adopt(hello);
-            self.up = true;
-            self.stats.ups += 1;
-            sink(Event::Up { boot: hello.boot, minor: hello.minor, lost });
-        }
-        let stored = if hello.stored_epoch == self.config.epoch { hello.stored } else { 0 };
-        if fresh || !hello.up {
-            // It may hold less than it once acknowledged, when its journal was replaced or restored.
-            self.acknowledged = self.acknowledged.min(stored);
-            self.go_back();
-        }
-        self.ack(now_ms, stored, sink);
-    }
-
-    /// Takes the other end's log as it describes it; returns how many of its messages nobody holds.
-    fn adopt(&mut self, hello: &Hello) -> u32 {
-        if self.resume.epoch != hello.epoch {
-            self.resume = Resume { epoch: hello.epoch, sequence: 0 };
-            self.delivered = 0;
-        }
-        let before = hello.first.saturating_sub(1);
-        let lost = before.saturating_sub(self.resume.sequence);
-        self.resume.sequence = self.resume.sequence.max(before);
-        // What the owner was handed and is still storing was delivered: `stored` or `not_stored` will settle it.
-        self.delivered = self.delivered.max(self.resume.sequence);
-        self.gap_told = false;
-        lost
     }
 
     fn data(&mut self, now_ms: u64, epoch: u32, sequence: u32, payload: &[u8], sink: &mut dyn FnMut(Event<'_>)) {
@@ -289,23 +318,6 @@ impl Endpoint {
         self.timer_ms = None;
     }
 
-    fn go_down(&mut self, now_ms: u64, sink: &mut dyn FnMut(Event<'_>)) {
-        self.peer = None;
-        self.ack_due = false;
-        self.gap_due = false;
-        self.hello_due_ms = Some(now_ms.saturating_add(HELLO_MS));
-        self.go_back();
-        if core::mem::take(&mut self.up) {
-            sink(Event::Down);
-        }
-    }
-
-    /// HELLO soon, but not for each frame of a stranger.
-    fn say_hello(&mut self, now_ms: u64) {
-        let soon = now_ms.saturating_add(HELLO_MS / 10);
-        self.hello_due_ms = Some(self.hello_due_ms.map_or(soon, |due| due.min(soon)));
-    }
-
     /// Writes the next frame to `wire`, which should hold [`WIRE_BYTES_MAX`] bytes, and returns its length;
     /// `None` when there is nothing to say now. Call it until then, after each `receive` and at
     /// [`Endpoint::next_deadline`].
@@ -317,6 +329,9 @@ impl Endpoint {
         mut sink: impl FnMut(Event<'_>),
     ) -> Option<usize> {
         if self.up && now_ms.saturating_sub(self.heard_ms) >= LOST_MS {
+            self.go_down(now_ms, &mut sink);
+        }
+        if self.guard.as_ref().is_some_and(Guard::is_worn_out) {
             self.go_down(now_ms, &mut sink);
         }
         let length = self.next_frame(now_ms, source, wire)?;
@@ -332,19 +347,18 @@ impl Endpoint {
         }
         if self.hello_due_ms.is_some_and(|due| now_ms >= due) {
             self.hello_due_ms = (!self.up).then(|| now_ms.saturating_add(HELLO_MS));
-            let hello =
-                Hello::ours(&self.config, &self.resume, self.peer.map(|peer| peer.boot), self.up, source.first());
-            return frame::encode(Kind::Hello, &[&hello.bytes()], wire);
+            return self.hello_frame(source.first(), wire);
         }
         if !self.up {
             return None;
         }
+        let stored_so_far = wire::pair(self.resume.epoch, self.resume.sequence);
         if core::mem::take(&mut self.gap_due) {
             self.ack_due = false;
-            return frame::encode(Kind::Gap, &[&self.stored_so_far()], wire);
+            return write(&mut self.guard, Kind::Gap, &[&stored_so_far], wire);
         }
         if core::mem::take(&mut self.ack_due) {
-            return frame::encode(Kind::Ack, &[&self.stored_so_far()], wire);
+            return write(&mut self.guard, Kind::Ack, &[&stored_so_far], wire);
         }
         if self.timer_ms.is_some_and(|due| now_ms >= due) {
             self.rto.back_off();
@@ -358,19 +372,15 @@ impl Endpoint {
         }
         if let Some(length) = source.volatile(&mut self.scratch) {
             self.event_last = true;
-            return frame::encode(Kind::Event, &[self.scratch.get(..length)?], wire);
+            return write(&mut self.guard, Kind::Event, &[self.scratch.get(..length)?], wire);
         }
         if let Some(length) = self.data_frame(now_ms, source, wire) {
             return Some(length);
         }
         if now_ms.saturating_sub(self.spoke_ms) >= HEARTBEAT_MS {
-            return frame::encode(Kind::Heartbeat, &[&self.config.boot.to_le_bytes()], wire);
+            return write(&mut self.guard, Kind::Heartbeat, &[&self.config.boot.to_le_bytes()], wire);
         }
         None
-    }
-
-    fn stored_so_far(&self) -> [u8; 8] {
-        wire::pair(self.resume.epoch, self.resume.sequence)
     }
 
     fn data_frame(&mut self, now_ms: u64, source: &mut dyn Source, wire: &mut [u8]) -> Option<usize> {
@@ -392,7 +402,7 @@ impl Endpoint {
         self.next = sequence.saturating_add(1);
         self.timer_ms.get_or_insert(now_ms.saturating_add(self.rto.timeout_ms()));
         let head = wire::pair(self.config.epoch, sequence);
-        frame::encode(Kind::Data, &[&head, self.scratch.get(..length)?], wire)
+        write(&mut self.guard, Kind::Data, &[&head, self.scratch.get(..length)?], wire)
     }
 
     /// When [`Endpoint::poll_transmit`] has something to say even if nothing comes and nothing is written.
@@ -403,6 +413,19 @@ impl Endpoint {
             due = due.min(self.timer_ms.unwrap_or(u64::MAX));
         }
         due
+    }
+}
+
+/// `None` for what is longer than any message.
+fn fits(message: &[u8]) -> Option<&[u8]> {
+    (message.len() <= PAYLOAD_BYTES_MAX).then_some(message)
+}
+
+/// Writes a frame of a link that is up, sealed where the link is secured.
+fn write(guard: &mut Option<Guard>, kind: Kind, parts: &[&[u8]], wire: &mut [u8]) -> Option<usize> {
+    match guard {
+        None => frame::encode(kind, parts, wire),
+        Some(guard) => frame::encode_sealed(kind, parts, &guard.seal(kind, parts)?, wire),
     }
 }
 

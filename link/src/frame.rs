@@ -1,4 +1,5 @@
 //! How a message lies on the wire: kind, payload and CRC-32C, stuffed with COBS, ended by one zero byte.
+//! On a secured link a counter and a MAC stand between payload and CRC, and the kind has its high bit set.
 //! The accumulator takes any bytes whatever, in any portions, and finds the next whole frame after damage.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
@@ -6,10 +7,14 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 /// CRC-32C (Castagnoli), check value 0xE3069283 over `"123456789"`.
 pub const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
-/// Most bytes of a payload.
-pub const PAYLOAD_BYTES_MAX: usize = 2_576;
-/// Bytes of a frame that are not payload: kind, epoch, sequence and CRC.
-pub const OVERHEAD_BYTES: usize = 1 + 8 + 4;
+/// Most bytes of a message.
+pub const PAYLOAD_BYTES_MAX: usize = 2_564;
+/// Bytes that a sealed frame has more: counter and MAC.
+pub const SEAL_BYTES: usize = 4 + 8;
+/// Most bytes of a frame that are not message: kind, epoch, sequence, counter, MAC and CRC.
+pub const OVERHEAD_BYTES: usize = 1 + 8 + SEAL_BYTES + 4;
+/// Bit of the kind of a sealed frame.
+pub const SEALED: u8 = 0x80;
 /// Most bytes of a frame before COBS.
 pub const FRAME_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES;
 /// Most bytes of a frame on the wire, the zero byte included.
@@ -48,20 +53,35 @@ impl Kind {
             _ => return None,
         })
     }
+
+    /// What a sealed frame can be: everything that only talks on a link that is up.
+    fn from_sealed_byte(byte: u8) -> Option<Self> {
+        let kind = Self::from_byte(byte.checked_sub(SEALED)?)?;
+        (!matches!(kind, Self::Hello | Self::Refuse)).then_some(kind)
+    }
 }
 
 /// Writes one frame: `kind`, `parts` one after the other, CRC, COBS, zero. Returns the bytes used, or
 /// `None` when `wire` is too small or the parts are too long.
 pub fn encode(kind: Kind, parts: &[&[u8]], wire: &mut [u8]) -> Option<usize> {
+    write(kind as u8, parts, &[], wire)
+}
+
+/// The same for a sealed frame: `seal` is its counter and MAC.
+pub fn encode_sealed(kind: Kind, parts: &[&[u8]], seal: &[u8; SEAL_BYTES], wire: &mut [u8]) -> Option<usize> {
+    write(kind as u8 | SEALED, parts, seal, wire)
+}
+
+fn write(kind: u8, parts: &[&[u8]], seal: &[u8], wire: &mut [u8]) -> Option<usize> {
     let mut digest = CRC.digest();
     let mut encoder = Stuffer::new(wire)?;
     let mut length = 1 + 4;
-    digest.update(&[kind as u8]);
-    encoder.push(kind as u8)?;
-    for part in parts {
+    digest.update(&[kind]);
+    encoder.push(kind)?;
+    for part in parts.iter().copied().chain([seal]) {
         length += part.len();
         digest.update(part);
-        for &byte in *part {
+        for &byte in part {
             encoder.push(byte)?;
         }
     }
@@ -146,6 +166,8 @@ fn unstuff(bytes: &mut [u8]) -> Option<usize> {
 pub enum Received<'a> {
     /// A whole frame.
     Frame(Kind, &'a [u8]),
+    /// A whole frame of a secured link: its payload, counter and MAC, which are not checked yet.
+    Sealed(Kind, &'a [u8]),
     /// Longer than any frame can be.
     TooLong,
     /// Not COBS, or too short to hold a frame.
@@ -211,9 +233,10 @@ fn open(stuffed: &mut [u8]) -> Received<'_> {
     if CRC.checksum(body) != u32::from_le_bytes(*crc) {
         return Received::BadCrc;
     }
-    match Kind::from_byte(kind) {
-        Some(kind) => Received::Frame(kind, payload),
-        None => Received::UnknownKind(kind),
+    match (Kind::from_byte(kind), Kind::from_sealed_byte(kind)) {
+        (Some(kind), _) => Received::Frame(kind, payload),
+        (None, Some(kind)) => Received::Sealed(kind, payload),
+        (None, None) => Received::UnknownKind(kind),
     }
 }
 

@@ -33,12 +33,14 @@
 pub mod endpoint;
 pub mod frame;
 pub mod message;
+pub mod secure;
 
 pub use endpoint::{Config, Endpoint, Event, Refusal, Resume, Role, Source, Stats};
 pub use frame::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX, WIRE_BYTES_MAX};
 pub use message::{
     Attention, Cart, Currency, Evidence, Line, Name, Outcome, Phase, Rung, SaleId, Sku, Tender, ToPos, ToTill,
 };
+pub use secure::{Key, Security};
 
 /// Version of the protocol: major, minor. A different major is refused, a different minor is not.
 pub const VERSION: (u8, u8) = (1, 0);

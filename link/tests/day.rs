@@ -11,7 +11,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use till_link::message::{Currency, Evidence, Line, decode, encode};
-use till_link::{Cart, Config, Endpoint, Event, Outcome, Resume, Role, SaleId, Source, ToPos, ToTill, WIRE_BYTES_MAX};
+use till_link::{
+    Cart, Config, Endpoint, Event, Key, Outcome, Resume, Role, SaleId, Security, Source, ToPos, ToTill, WIRE_BYTES_MAX,
+};
 
 /// Far more than a day takes on a loaded machine; only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(100);
@@ -134,8 +136,11 @@ struct Till {
     ups: u32,
 }
 
+/// What both ends hold on a secured day.
+const SECRET: [u8; 32] = [0x5a; 32];
+
 impl Till {
-    fn new() -> Self {
+    fn new(secured: bool) -> Self {
         use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -147,8 +152,14 @@ impl Till {
         rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &raw).unwrap();
         rustix::io::ioctl_fionbio(&master, true).unwrap();
         let config = Config { role: Role::Till, counter: 1, epoch: 7, boot: 1, window: 4 };
+        let resume = Resume::default();
+        let security = Security::new(Key::new(3, SECRET), None, [1; 32]);
         Self {
-            endpoint: Endpoint::new(config, Resume::default(), 0, 0, 0),
+            endpoint: if secured {
+                Endpoint::secured(config, security, resume, 0, 0, 0)
+            } else {
+                Endpoint::new(config, resume, 0, 0, 0)
+            },
             log: Log::default(),
             master: File::from(master),
             port,
@@ -284,9 +295,9 @@ impl Till {
 }
 
 /// So many rounds through all cuts, then the books.
-fn a_day(rounds: u32, start: &dyn Fn(&Path) -> Command) {
+fn a_day(rounds: u32, secured: bool, start: &dyn Fn(&Path) -> Command) {
     let sales = rounds * CUTS.len() as u32;
-    let mut till = Till::new();
+    let mut till = Till::new(secured);
     let mut pos = Pos::start(start(&till.port));
     let outcomes: Vec<Outcome> = (1..=sales).map(|session| till.sell(session, &mut pos, start)).collect();
     pos.kill();
@@ -315,8 +326,17 @@ fn there(program: &str) -> bool {
     found
 }
 
-#[test]
-fn a_day_with_the_c_example_as_pos() {
+/// A key file beside the journal; the POS of a secured day first holds the till's key as its other one.
+fn key_files(place: &Path) -> [PathBuf; 2] {
+    [(3, SECRET), (4, [0x77; 32])].map(|(id, secret)| {
+        let path = place.join(format!("key{id}"));
+        let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        std::fs::write(&path, format!("{id}:{digits}\n")).unwrap();
+        path
+    })
+}
+
+fn c_day(rounds: u32, secured: bool) {
     if !there("cc") {
         return;
     }
@@ -325,25 +345,54 @@ fn a_day_with_the_c_example_as_pos() {
     let mut compile = Command::new("cc");
     compile.args(["-std=c99", "-O1", "till_link.c", "example_pos.c", "-o"]).arg(&program).current_dir(folder("c"));
     assert!(compile.status().unwrap().success());
-    let journal = place.path().join("journal");
-    a_day(3, &|port| {
+    let [key, other] = key_files(place.path());
+    a_day(rounds, secured, &|port| {
         let mut command = Command::new(&program);
-        command.arg(port).arg(&journal);
+        command.arg(port).arg(place.path().join("journal")).arg("1");
+        if secured {
+            command.arg(&other).arg(&key);
+        }
+        command
+    });
+}
+
+fn python_day(rounds: u32, secured: bool) {
+    if !there("python3") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let [key, other] = key_files(place.path());
+    a_day(rounds, secured, &|port| {
+        let mut command = Command::new("python3");
+        command
+            .args(["example_pos.py", "--auto", "--port"])
+            .arg(port)
+            .arg("--journal")
+            .arg(place.path().join("journal"));
+        if secured {
+            command.arg("--key").arg(&other).arg("--other-key").arg(&key);
+        }
+        command.current_dir(folder("python"));
         command
     });
 }
 
 #[test]
+fn a_day_with_the_c_example_as_pos() {
+    c_day(2, false);
+}
+
+#[test]
+fn a_secured_day_with_the_c_example_as_pos() {
+    c_day(1, true);
+}
+
+#[test]
 fn a_day_with_the_python_example_as_pos() {
-    if !there("python3") {
-        return;
-    }
-    let place = tempfile::tempdir().unwrap();
-    let journal = place.path().join("journal");
-    a_day(1, &|port| {
-        let mut command = Command::new("python3");
-        command.args(["example_pos.py", "--auto", "--port"]).arg(port).arg("--journal").arg(&journal);
-        command.current_dir(folder("python"));
-        command
-    });
+    python_day(1, false);
+}
+
+#[test]
+fn a_secured_day_with_the_python_example_as_pos() {
+    python_day(1, true);
 }

@@ -90,7 +90,11 @@ fn ids_are_unique_ascend_and_the_sources_quote_no_others() {
     let defined: Vec<&str> =
         spec.lines().filter_map(|line| line.strip_prefix("- **")?.get(..5)).filter(|id| id.starts_with("L-")).collect();
     assert!(defined.len() > 40);
-    assert!(defined.is_sorted_by(|a, b| a < b), "{defined:?}");
+    // Section 8 has numbers of its own, so that the others could stay what they were.
+    let (security, rest): (Vec<&str>, Vec<&str>) = defined.iter().partition(|id| ***id >= *"L-200");
+    for group in [&security, &rest] {
+        assert!(group.is_sorted_by(|a, b| a < b), "{group:?}");
+    }
     let defined: BTreeSet<&str> = defined.into_iter().collect();
     let mut files = Vec::new();
     for place in ["src", "tests", "python", "c"] {

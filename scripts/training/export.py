@@ -72,12 +72,12 @@ def toml_string(text):
     return json.dumps(text, ensure_ascii=False)
 
 
-def manifest(path, name, labels, source, score, nms_iou, sure, metrics):
+def manifest(path, name, labels, source, score, nms_iou, sure, metrics, precision="fp32"):
     sha = hashlib.sha256((path / "model.onnx").read_bytes()).hexdigest()
     unit = repr(1 / 255)
     lines = [
         f"name = {toml_string(name)}", 'task = "detect"', 'file = "model.onnx"', f'sha256 = "{sha}"',
-        'licence = "Apache-2.0 OR MIT"', f"source = {toml_string(source)}", 'precision = "fp32"', "",
+        'licence = "Apache-2.0 OR MIT"', f"source = {toml_string(source)}", f'precision = "{precision}"', "",
         "[input]", 'name = "images"', f"width = {WIDTH}", f"height = {HEIGHT}", 'layout = "nchw"', 'colour = "rgb"',
         "mean = [0.0, 0.0, 0.0]", f"scale = [{unit}, {unit}, {unit}]", 'fit = "letterbox"', "pad = 114", "",
         "[head]", 'kind = "yolo-v8"', 'output = "output0"', "",

@@ -60,6 +60,11 @@ impl Labels {
         self.names.iter().take_while(|n| !is_reserved(n)).count()
     }
 
+    /// The SKUs alone.
+    pub fn product_names(&self) -> &[String] {
+        self.names.get(..self.products()).unwrap_or_default()
+    }
+
     /// Index of the label `name`.
     pub fn index(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|n| n == name)

@@ -110,11 +110,7 @@ pub fn rung(backend: &str) -> Rung {
 
 /// Catalogue labels that the assortment lacks are worth a word, not a refusal.
 pub fn warn_of_missing(catalogue: &Catalogue, manifest: &Manifest) {
-    let products = manifest.labels.names.iter().take(manifest.labels.products());
-    let missing: Vec<&str> = products
-        .map(String::as_str)
-        .filter(|label| catalogue.products().iter().all(|product| product.sku.as_str() != *label))
-        .collect();
+    let missing = catalogue.without_price(manifest.labels.product_names());
     if !missing.is_empty() {
         log::warn!("catalogue: has no price for {}; they are treated as unknown items", missing.join(", "));
     }

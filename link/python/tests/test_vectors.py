@@ -1,13 +1,15 @@
 """The golden vectors, read by the Python endpoint."""
 
+import hashlib
 import json
 import os
 import unittest
 from pathlib import Path
 
-from till_link import Accumulator, Config, DecodeError, Endpoint, Resume, Role, crc32c, encode, encode_frame
-from till_link import decode_to_pos, decode_to_till
+from till_link import Accumulator, Config, DecodeError, Endpoint, Key, Resume, Role, crc32c, encode, encode_frame
+from till_link import decode_to_pos, decode_to_till, secure
 from till_link import message as m
+from till_link.frame import SEALED
 
 VECTORS = Path(os.environ.get("TILL_LINK_VECTORS", Path(__file__).parents[2] / "vectors"))
 
@@ -91,10 +93,13 @@ def play(steps):
         done.append(step)
         if command == "new":
             value = dict(word.split("=") for word in rest.split(" "))
-            number = {key: int(text) for key, text in value.items() if key != "resume"}
+            number = {key: int(text) for key, text in value.items() if key not in ("resume", "key", "other", "seed")}
             config = Config(
-                Role(number["role"]), number["counter"], number["epoch"], number["boot"], number["window"]
-            )
+                Role(number["role"]), number["counter"], number["epoch"], number["boot"], number["window"],
+                Key.read(value["key"]) if "key" in value else None,
+                Key.read(value["other"]) if "other" in value else None,
+                bytes.fromhex(value.get("seed", "")),
+            )  # fmt: skip
             resume = Resume(*map(int, value["resume"].split("/")))
             log = log or List(number["first"])
             endpoint = Endpoint(config, resume, number["acked"], number["last"], now_ms)
@@ -154,11 +159,39 @@ class Vectors(unittest.TestCase):
                     self.assertEqual(encode(message), data)
                     self.assertEqual(str(int(message.durable)), v["durable"])
 
+    def test_keys(self):
+        for v in load("keys.json"):
+            key, message = bytes.fromhex(v["key"]), bytes.fromhex(v["message"])
+            found = hashlib.sha256(message).digest() if v["of"] == "sha256" else secure.mac(key, message)
+            self.assertEqual(found.hex(), v["result"], v["name"])
+
+    def test_sealed_frames(self):
+        for v in load("secure.json"):
+            key, wire = bytes.fromhex(v["key"]), bytes.fromhex(v["hex"])
+            (found,) = Accumulator(secured=True).feed(wire)
+            with self.subTest(v["name"]):
+                if isinstance(found, tuple) and found[0] & SEALED:
+                    try:
+                        payload, counter = secure.unseal(key, int(v["received"]), *found)
+                        self.assertEqual(secure.seal(key, counter, found[0] & ~SEALED, payload), wire)
+                        found = f"sealed {found[0]:02x} {payload.hex()} {counter}"
+                    except secure.BadSeal as error:
+                        found = error.kind
+                elif isinstance(found, tuple):
+                    found = "bad_mac"  # it is not sealed
+                self.assertEqual(found, " ".join(v["expect"].split(" ")[:1]) if found == "unknown_kind" else v["expect"])
+
     def test_sessions(self):
+        self.transcripts("sessions.json", 19)
+
+    def test_secured_sessions(self):
+        self.transcripts("secured-sessions.json", 10)
+
+    def transcripts(self, name, at_least):
         sessions = {}
-        for v in load("sessions.json"):
+        for v in load(name):
             sessions.setdefault(v["session"], []).append(v["step"])
-        self.assertGreaterEqual(len(sessions), 19)
+        self.assertGreaterEqual(len(sessions), at_least)
         for name, steps in sessions.items():
             with self.subTest(name):
                 self.assertEqual(play(steps), steps)

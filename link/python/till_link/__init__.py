@@ -10,6 +10,7 @@ from .frame import Accumulator, Kind, crc32c, encode_frame
 from .journal import Journal
 from .message import DecodeError, decode_to_pos, decode_to_till, encode
 from .pos import Line, Pos
+from .secure import Key
 
 VERSION = (1, 0)
 
@@ -21,6 +22,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "Journal",
+    "Key",
     "Kind",
     "Line",
     "Pos",

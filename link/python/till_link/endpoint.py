@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import List, Optional, Protocol, Tuple
 
-from .frame import Accumulator, Kind, crc32c, encode_frame
+from . import secure
+from .frame import PAYLOAD_BYTES_MAX, SEALED, Accumulator, Kind, crc32c, encode_frame
 from .message import SCHEMA_TEXT
+from .secure import Key
 
 HEARTBEAT_MS = 1000
 LOST_MS = 3000
@@ -18,6 +21,10 @@ SCHEMA = crc32c(SCHEMA_TEXT.encode())
 
 _RTO_MIN, _RTO_MAX, _RTO_FIRST = 400, 4000, 1000
 _HELLO = struct.Struct("<5B8I")
+#: Behind it at a secured end: key id, nonce, peer nonce, count.
+_SECURED = struct.Struct("<B16s16sI")
+_SECURED_BYTES = _HELLO.size + _SECURED.size + secure.PROOF_BYTES
+_SECURED_FLAG = 1
 
 
 class Role(IntEnum):
@@ -35,17 +42,26 @@ class Refusal(IntEnum):
     SCHEMA = 2
     COUNTER = 3
     ROLE = 4
+    SECURITY = 5
+    KEY = 6
 
 
 @dataclass(frozen=True)
 class Config:
-    """What never changes while an endpoint lives; `boot` differs at each start and is not 0."""
+    """What never changes while an endpoint lives; `boot` differs at each start and is not 0.
+
+    With `key` the end is secured and talks to no other; a POS may have an `other` key, too, and follows its till.
+    Nonces are made of `seed`, 32 bytes that are random at each start.
+    """
 
     role: Role
     counter: int
     epoch: int
     boot: int
     window: int = 4
+    key: Optional[Key] = None
+    other: Optional[Key] = None
+    seed: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,8 @@ class Stats:
     gaps: int = 0
     false_acks: int = 0
     ups: int = 0
+    bad_mac: int = 0
+    replayed: int = 0
 
 
 class Rto:
@@ -138,7 +156,11 @@ class Endpoint:
         self.acknowledged = acknowledged
         self._window = min(max(config.window, 1), WINDOW_MAX)
         self._boot = max(config.boot, 1)
-        self._rx = Accumulator()
+        self._rx = Accumulator(config.key is not None)
+        self._nonces = 0
+        self._session: Optional[secure.Session] = None
+        if config.key is not None:
+            self._session = secure.Session(config.key, self._new_nonce(config.key))
         self._resume = resume
         self._delivered = resume.sequence
         self._peer: Optional[Tuple[int, int]] = None
@@ -156,7 +178,7 @@ class Endpoint:
 
     def reconnected(self, now_ms: int) -> List[Event]:
         """The port was opened anew."""
-        self._rx = Accumulator()
+        self._rx = Accumulator(self.config.key is not None)
         self._go_down(now_ms)
         self._hello_due_ms = now_ms
         return self._take_events()
@@ -181,16 +203,19 @@ class Endpoint:
                 setattr(self.stats, name, getattr(self.stats, name) + 1)
                 continue
             self.stats.frames_in += 1
-            self._heard_ms = now_ms
             try:
-                self._frame(now_ms, *received)
+                if self._session is None:
+                    self._heard_ms = now_ms
+                    self._frame(now_ms, *received)
+                else:
+                    self._secured_frame(now_ms, self._session, *received)
             except struct.error:
                 self.stats.malformed += 1
         return self._take_events()
 
     def poll_transmit(self, now_ms: int, source: Source) -> Tuple[Optional[bytes], List[Event]]:
         """The next frame for the wire, or None; call it until then."""
-        if self.up and now_ms - self._heard_ms >= LOST_MS:
+        if self.up and (now_ms - self._heard_ms >= LOST_MS or (self._session and self._session.sent == 0xFFFFFFFF)):
             self._go_down(now_ms)
         frame = self._next_frame(now_ms, source)
         if frame is not None:
@@ -203,12 +228,35 @@ class Endpoint:
         events, self._events = self._events, []
         return events
 
-    def _frame(self, now_ms: int, kind: Kind, payload: bytes) -> None:
+    def _secured_frame(self, now_ms: int, session: secure.Session, kind: int, payload: bytes) -> None:
+        """8.4, 8.5: nothing but HELLO and REFUSE is looked at before its MAC."""
+        if kind in (Kind.HELLO, Kind.REFUSE):
+            self._frame(now_ms, kind, payload)
+        elif not kind & SEALED:
+            self.stats.bad_mac += 1
+            if not self.up:
+                self._say_hello(now_ms)
+        elif not self.up:
+            self._say_hello(now_ms)
+        else:
+            try:
+                payload, session.received = secure.unseal(session.from_peer, session.received, kind, payload)
+            except secure.BadSeal as error:
+                setattr(self.stats, error.kind, getattr(self.stats, error.kind) + 1)
+                return
+            self._heard_ms = now_ms
+            self._frame(now_ms, kind & ~SEALED, payload)
+
+    def _frame(self, now_ms: int, kind: int, payload: bytes) -> None:
         if kind == Kind.HELLO:
             self._hello(now_ms, payload)
         elif kind == Kind.REFUSE:
             (reason,) = struct.unpack("<B", payload)
-            self._go_down(now_ms)
+            if self._session is None:
+                self._go_down(now_ms)
+            elif self.up:
+                self.stats.bad_mac += 1
+                return
             known = Refusal(reason) if reason in Refusal._value2member_map_ else Refusal.OTHER
             self._events.append(Event("refused", reason=known))
         elif kind == Kind.HEARTBEAT:
@@ -217,6 +265,8 @@ class Endpoint:
                 self._say_hello(now_ms)
         elif not self.up:
             self._say_hello(now_ms)
+        elif len(payload) > PAYLOAD_BYTES_MAX + (8 if kind == Kind.DATA else 0):
+            self.stats.malformed += 1
         elif kind == Kind.EVENT:
             self._events.append(Event("volatile", payload=payload))
         elif kind == Kind.DATA:
@@ -230,10 +280,11 @@ class Endpoint:
                     self._go_back()
 
     def _hello(self, now_ms: int, payload: bytes) -> None:
-        major, minor, role, up, _flags, schema, counter, boot, peer_boot, epoch, first, stored_epoch, stored = (
+        major, minor, role, up, flags, schema, counter, boot, peer_boot, epoch, first, stored_epoch, stored = (
             _HELLO.unpack(payload[: _HELLO.size])
         )
         refusal = None
+        key = self.config.key
         if major != 1:
             refusal = Refusal.VERSION
         elif schema != SCHEMA:
@@ -242,13 +293,34 @@ class Endpoint:
             refusal = Refusal.ROLE
         elif counter != self.config.counter:
             refusal = Refusal.COUNTER
+        elif bool(flags & _SECURED_FLAG) != (key is not None):
+            refusal = Refusal.SECURITY
+        elif self._session is not None:
+            if len(payload) < _SECURED_BYTES:
+                refusal = Refusal.SECURITY
+            else:
+                key = self._key_of(payload[_HELLO.size])
+                if key is None and self.config.role == Role.TILL:
+                    self._say_hello(now_ms)
+                    return
+                end = len(payload) - secure.PROOF_BYTES
+                if key is None or not secure.equal(key.proof(payload[:end]), payload[end:]):
+                    refusal = Refusal.KEY
         if refusal is not None:
+            if self._session is not None and self.up:
+                self.stats.bad_mac += 1
+                return
             self._refuse = refusal
             self._go_down(now_ms)
             self._events.append(Event("refused", reason=refusal))
             return
         mutual = peer_boot == self._boot
-        if self.up and not (self._peer == (boot, epoch) and mutual):
+        if self._session is not None and key is not None:
+            found = self._secured_hello(now_ms, self._session, key, payload, (boot, epoch), mutual)
+            if found is None:
+                return
+            mutual = found
+        elif self.up and not (self._peer == (boot, epoch) and mutual):
             self._go_down(now_ms)
         self._peer = (boot, epoch)
         if not (mutual and up == 1 and self.up):
@@ -267,6 +339,52 @@ class Endpoint:
             self.acknowledged = min(self.acknowledged, stored)
             self._go_back()
         self._ack(now_ms, stored)
+
+    def _key_of(self, number: int) -> Optional[Key]:
+        """While up no other key than the session's (L-211)."""
+        assert self._session is not None
+        held: List[Optional[Key]] = [self._session.key if self.up else self.config.key]
+        if not self.up and self.config.role == Role.POS:
+            held.append(self.config.other)
+        return next((key for key in held if key is not None and key.id == number), None)
+
+    def _new_nonce(self, key: Key) -> bytes:
+        """L-203."""
+        self._nonces += 1
+        of = struct.pack("<BII", self.config.role, self._boot, self._nonces)
+        return key.derive("till-link/1 nonce", self.config.seed, of)[: secure.NONCE_BYTES]
+
+    def _secured_hello(
+        self, now_ms: int, session: secure.Session, key: Key, payload: bytes, peer: Tuple[int, int], mutual: bool
+    ) -> Optional[bool]:
+        """8.4 from its fourth row on: whether the HELLO is mutual; None where 6.4 does not go on with it."""
+        _, nonce, peer_nonce, count = _SECURED.unpack_from(payload, _HELLO.size)
+        mutual = mutual and peer_nonce == session.nonce
+        if self.up and not mutual:
+            self._say_hello(now_ms)
+            return None
+        if self.up and self._peer == peer and session.peer_nonce == nonce:
+            if count <= session.peer_count:
+                self.stats.replayed += 1
+                return None
+        elif self.up:
+            # Our nonce is another now: it is no longer mutual.
+            self._go_down(now_ms)
+            mutual = False
+        session.key = key
+        session.peer_nonce = nonce
+        if mutual:
+            if not self.up:
+                c = self.config
+                ours = secure.identity(0, _SECURED_FLAG, self._boot, c.epoch, session.nonce)
+                theirs = secure.identity(payload[1], payload[4], *peer, nonce)
+                if c.role == Role.TILL:
+                    session.to_peer, session.from_peer = secure.session_keys(key, ours, theirs, c.counter, SCHEMA)
+                else:
+                    session.from_peer, session.to_peer = secure.session_keys(key, theirs, ours, c.counter, SCHEMA)
+            session.peer_count = count
+            self._heard_ms = now_ms
+        return mutual
 
     def _adopt(self, epoch: int, first: int) -> int:
         if self._resume.epoch != epoch:
@@ -320,6 +438,9 @@ class Endpoint:
         self._go_back()
         if self.up:
             self.up = False
+            if self._session is not None and self.config.key is not None:
+                # The session's keys are forgotten.
+                self._session = secure.Session(self._session.key, self._new_nonce(self.config.key))
             self._events.append(Event("down"))
 
     def _say_hello(self, now_ms: int) -> None:
@@ -338,7 +459,7 @@ class Endpoint:
         if self._gap_due or self._ack_due:
             kind = Kind.GAP if self._gap_due else Kind.ACK
             self._gap_due = self._ack_due = False
-            return encode_frame(kind, struct.pack("<II", self._resume.epoch, self._resume.sequence))
+            return self._encode(kind, struct.pack("<II", self._resume.epoch, self._resume.sequence))
         if self._timer_ms is not None and now_ms >= self._timer_ms:
             self._rto.back_off()
             self._go_back()
@@ -350,19 +471,32 @@ class Endpoint:
         payload = source.volatile()
         if payload is not None:
             self._event_last = True
-            return encode_frame(Kind.EVENT, payload)
+            return self._encode(Kind.EVENT, payload)
         frame = self._data_frame(now_ms, source)
         if frame is None and now_ms - self._spoke_ms >= HEARTBEAT_MS:
-            frame = encode_frame(Kind.HEARTBEAT, struct.pack("<I", self._boot))
+            frame = self._encode(Kind.HEARTBEAT, struct.pack("<I", self._boot))
         return frame
 
+    def _encode(self, kind: Kind, payload: bytes) -> bytes:
+        if self._session is None:
+            return encode_frame(kind, payload)
+        self._session.sent += 1
+        return secure.seal(self._session.to_peer, self._session.sent, kind, payload)
+
     def _our_hello(self, source: Source) -> bytes:
-        c, r = self.config, self._resume
+        c, r, s = self.config, self._resume, self._session
         peer_boot = self._peer[0] if self._peer else 0
-        return _HELLO.pack(
-            1, 0, c.role, self.up, 0, SCHEMA, c.counter, self._boot, peer_boot, c.epoch, source.first(), r.epoch,
+        flags = 0 if s is None else _SECURED_FLAG
+        hello = _HELLO.pack(
+            1, 0, c.role, self.up, flags, SCHEMA, c.counter, self._boot, peer_boot, c.epoch, source.first(), r.epoch,
             r.sequence,
         )  # fmt: skip
+        if s is None:
+            return hello
+        s.count += 1
+        peer_nonce = s.peer_nonce if self._peer and s.peer_nonce else bytes(secure.NONCE_BYTES)
+        hello += _SECURED.pack(s.key.id, s.nonce, peer_nonce, s.count)
+        return hello + s.key.proof(hello)
 
     def _data_frame(self, now_ms: int, source: Source) -> Optional[bytes]:
         sequence = max(self._next, source.first())
@@ -378,7 +512,7 @@ class Endpoint:
         self._next = sequence + 1
         if self._timer_ms is None:
             self._timer_ms = now_ms + self._rto.timeout_ms
-        return encode_frame(Kind.DATA, struct.pack("<II", self.config.epoch, sequence) + payload)
+        return self._encode(Kind.DATA, struct.pack("<II", self.config.epoch, sequence) + payload)
 
     def next_deadline(self) -> Optional[int]:
         """When poll_transmit has something to say even if nothing comes and nothing is written."""

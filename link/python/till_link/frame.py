@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Iterator, Tuple, Union
 
-PAYLOAD_BYTES_MAX = 2576
-FRAME_BYTES_MAX = PAYLOAD_BYTES_MAX + 1 + 8 + 4
+PAYLOAD_BYTES_MAX = 2564
+#: Counter and MAC of a sealed frame, and the bit in its kind.
+SEAL_BYTES, SEALED = 12, 0x80
+FRAME_BYTES_MAX = PAYLOAD_BYTES_MAX + 1 + 8 + SEAL_BYTES + 4
 WIRE_BYTES_MAX = FRAME_BYTES_MAX + -(-FRAME_BYTES_MAX // 254) + 1
 
 
@@ -80,16 +82,21 @@ def encode_frame(kind: int, payload: bytes) -> bytes:
     return _stuff(body + crc32c(body).to_bytes(4, "little"))
 
 
-#: A whole frame, or the name of what was wrong: too_long, bad_cobs, bad_crc, unknown_kind.
-Received = Union[Tuple[Kind, bytes], str]
+#: A whole frame (the kind of a sealed one has the bit 80 set), or the name of what was wrong: too_long, bad_cobs,
+#: bad_crc, unknown_kind.
+Received = Union[Tuple[int, bytes], str]
+
+_KINDS = {int(kind): kind for kind in Kind}
+_SEALED_KINDS = frozenset(SEALED | kind for kind in (Kind.DATA, Kind.ACK, Kind.GAP, Kind.EVENT, Kind.HEARTBEAT))
 
 
 class Accumulator:
     """Finds whole frames in any bytes, in any portions, with bounded memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, secured: bool = False) -> None:
         self._bytes = bytearray()
         self._overrun = False
+        self._sealed = _SEALED_KINDS if secured else frozenset()
 
     def feed(self, data: bytes) -> Iterator[Received]:
         """Takes `data` and yields what became of each stretch before a delimiter."""
@@ -102,7 +109,7 @@ class Accumulator:
             if overrun:
                 yield "too_long"
             elif stuffed:
-                yield _open(stuffed)
+                yield self._open(stuffed)
         self._take(rest)
 
     def _take(self, part: bytes) -> None:
@@ -111,14 +118,12 @@ class Accumulator:
         else:
             self._bytes += part
 
-
-def _open(stuffed: bytes) -> Received:
-    body = _unstuff(stuffed)
-    if body is None or len(body) < 5:
-        return "bad_cobs"
-    if crc32c(body[:-4]) != int.from_bytes(body[-4:], "little"):
-        return "bad_crc"
-    try:
-        return Kind(body[0]), body[1:-4]
-    except ValueError:
+    def _open(self, stuffed: bytes) -> Received:
+        body = _unstuff(stuffed)
+        if body is None or len(body) < 5:
+            return "bad_cobs"
+        if crc32c(body[:-4]) != int.from_bytes(body[-4:], "little"):
+            return "bad_crc"
+        if body[0] in _KINDS or body[0] in self._sealed:
+            return _KINDS.get(body[0], body[0]), body[1:-4]
         return "unknown_kind"

@@ -71,7 +71,8 @@ class Journal:
     def _recover(self) -> None:
         at = 0
         for body in self._records():
-            self._apply(*_BODY.unpack_from(body), body[_BODY.size :])
+            letter, a, b = _BODY.unpack_from(body)
+            self._apply(letter, a, b, body[_BODY.size :])
             at += _HEAD.size + len(body)
         # Behind a torn tail stands nothing; a whole record behind it means that the middle is damaged.
         size = os.fstat(self._file).st_size

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional, Protocol
 from . import message as m
 from .endpoint import Config, Endpoint, Event, Role
 from .journal import Journal
+from .secure import Key
 
 
 #: Said first on a line: an earlier life may have died within a frame (L-013).
@@ -43,7 +44,8 @@ class _Sale:
 class Pos:
     """The POS of one counter."""
 
-    def __init__(self, journal: Journal, counter: int) -> None:
+    def __init__(self, journal: Journal, counter: int, key: Optional[Key] = None, other: Optional[Key] = None) -> None:
+        """With a key the link is secured; a POS may hold `other` too while keys are changed (8.7)."""
         self.journal = journal
         self._sales: Dict[m.SaleId, _Sale] = {}
         self._offer: Optional[m.Offer] = None
@@ -51,7 +53,7 @@ class Pos:
         for ours, payload in journal.messages():
             self._take(ours, payload)
         self._open = True
-        config = Config(Role.POS, counter, journal.epoch, secrets.randbelow(0xFFFFFFFF) + 1)
+        config = Config(Role.POS, counter, journal.epoch, secrets.randbelow(0xFFFFFFFF) + 1, key=key, other=other)
         self.endpoint = Endpoint(config, journal.resume, journal.acknowledged, journal.last(), self.now_ms())
         self._unsent = _DELIMITER
 

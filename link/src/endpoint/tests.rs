@@ -6,7 +6,11 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Key;
 use crate::message::SCHEMA;
+
+#[path = "secured_tests.rs"]
+mod secured;
 
 /// A log in memory; `first` > 1 once its head was thrown away.
 #[derive(Clone, Default)]
@@ -39,6 +43,8 @@ impl Source for Log {
 struct End {
     endpoint: Endpoint,
     config: Config,
+    /// The first key and, for a POS, the second; an end without is not secured.
+    keys: Option<(Key, Option<Key>)>,
     log: Log,
     peer_epoch: u32,
     taken: Vec<Vec<u8>>,
@@ -48,11 +54,18 @@ struct End {
 }
 
 impl End {
+    fn secured(role: Role, epoch: u32, key: Key, other: Option<Key>) -> Self {
+        let mut end = Self { keys: Some((key, other)), ..Self::new(role, epoch) };
+        end.reboot(0);
+        end
+    }
+
     fn new(role: Role, epoch: u32) -> Self {
         let config = Config { role, counter: 1, epoch, boot: epoch * 100, window: 4 };
         Self {
             endpoint: Endpoint::new(config, Resume::default(), 0, 0, 0),
             config,
+            keys: None,
             log: Log::default(),
             peer_epoch: 0,
             taken: Vec::new(),
@@ -66,7 +79,13 @@ impl End {
         self.config.boot += 1;
         let resume = Resume { epoch: self.peer_epoch, sequence: self.taken.len() as u32 };
         let last = self.log.last();
-        self.endpoint = Endpoint::new(self.config, resume, self.acknowledged, last, now_ms);
+        self.endpoint = match &self.keys {
+            None => Endpoint::new(self.config, resume, self.acknowledged, last, now_ms),
+            Some((key, other)) => {
+                let security = Security::new(key.clone(), other.clone(), [self.config.boot as u8; 32]);
+                Endpoint::secured(self.config, security, resume, self.acknowledged, last, now_ms)
+            }
+        };
     }
 
     fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
@@ -275,6 +294,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn pass(frames: Vec<Vec<u8>>, to: &mut End, now_ms: u64, fates: &mut impl Iterator<Item = u8>) {
+    let mut late = Vec::new();
     for mut frame in frames {
         match fates.next().unwrap_or(0) % 8 {
             0 => continue,
@@ -288,48 +308,57 @@ fn pass(frames: Vec<Vec<u8>>, to: &mut End, now_ms: u64, fates: &mut impl Iterat
                 to.receive(now_ms, &frame);
             }
             3 => to.receive(now_ms, &frame[..frame.len() / 2]),
+            4 => late.push(frame),
             _ => to.receive(now_ms, &frame),
         }
     }
+    for frame in late {
+        to.receive(now_ms, &frame);
+    }
+}
+
+/// Whatever the wire does and whoever reboots: in order, exactly once, nothing invented, and all of it
+/// arrives once the wire is calm.
+fn nothing_is_lost_between(mut till: End, mut pos: End, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut now_ms = 0;
+    for step in steps {
+        match step {
+            Step::Append(true, bytes) => till.log.records.push(bytes),
+            Step::Append(false, bytes) => pos.log.records.push(bytes),
+            Step::Event(true) => till.log.events.push_back(b"state".to_vec()),
+            Step::Event(false) => pos.log.events.push_back(b"state".to_vec()),
+            Step::Exchange(ms, fates) => {
+                now_ms += u64::from(ms);
+                let mut fates = fates.into_iter().cycle();
+                for _ in 0..3 {
+                    pass(till.transmit(now_ms), &mut pos, now_ms, &mut fates);
+                    pass(pos.transmit(now_ms), &mut till, now_ms, &mut fates);
+                }
+            }
+            Step::Reboot(true) => till.reboot(now_ms),
+            Step::Reboot(false) => pos.reboot(now_ms),
+            Step::Rubbish(true, bytes) => till.receive(now_ms, &bytes),
+            Step::Rubbish(false, bytes) => pos.receive(now_ms, &bytes),
+        }
+        prop_assert!(pos.taken.len() <= till.log.records.len());
+        prop_assert_eq!(&pos.taken[..], &till.log.records[..pos.taken.len()]);
+        prop_assert_eq!(&till.taken[..], &pos.log.records[..till.taken.len()]);
+        prop_assert!(till.acknowledged as usize <= pos.taken.len());
+        prop_assert!(pos.acknowledged as usize <= till.taken.len());
+    }
+    calm(&mut till, &mut pos, now_ms, 20_000);
+    prop_assert_eq!(&pos.taken, &till.log.records);
+    prop_assert_eq!(&till.taken, &pos.log.records);
+    prop_assert_eq!(till.acknowledged as usize, till.log.records.len());
+    prop_assert_eq!(pos.acknowledged as usize, pos.log.records.len());
+    Ok(())
 }
 
 proptest! {
-    /// Whatever the wire does and whoever reboots: in order, exactly once, nothing invented, and all of it
-    /// arrives once the wire is calm.
     #[test]
     fn nothing_is_lost_and_nothing_comes_twice(steps in proptest::collection::vec(step(), 1..80)) {
-        let (mut till, mut pos) = ends();
-        let mut now_ms = 0;
-        for step in steps {
-            match step {
-                Step::Append(true, bytes) => till.log.records.push(bytes),
-                Step::Append(false, bytes) => pos.log.records.push(bytes),
-                Step::Event(true) => till.log.events.push_back(b"state".to_vec()),
-                Step::Event(false) => pos.log.events.push_back(b"state".to_vec()),
-                Step::Exchange(ms, fates) => {
-                    now_ms += u64::from(ms);
-                    let mut fates = fates.into_iter().cycle();
-                    for _ in 0..3 {
-                        pass(till.transmit(now_ms), &mut pos, now_ms, &mut fates);
-                        pass(pos.transmit(now_ms), &mut till, now_ms, &mut fates);
-                    }
-                }
-                Step::Reboot(true) => till.reboot(now_ms),
-                Step::Reboot(false) => pos.reboot(now_ms),
-                Step::Rubbish(true, bytes) => till.receive(now_ms, &bytes),
-                Step::Rubbish(false, bytes) => pos.receive(now_ms, &bytes),
-            }
-            prop_assert!(pos.taken.len() <= till.log.records.len());
-            prop_assert_eq!(&pos.taken[..], &till.log.records[..pos.taken.len()]);
-            prop_assert_eq!(&till.taken[..], &pos.log.records[..till.taken.len()]);
-            prop_assert!(till.acknowledged as usize <= pos.taken.len());
-            prop_assert!(pos.acknowledged as usize <= till.taken.len());
-        }
-        calm(&mut till, &mut pos, now_ms, 20_000);
-        prop_assert_eq!(&pos.taken, &till.log.records);
-        prop_assert_eq!(&till.taken, &pos.log.records);
-        prop_assert_eq!(till.acknowledged as usize, till.log.records.len());
-        prop_assert_eq!(pos.acknowledged as usize, pos.log.records.len());
+        let (till, pos) = ends();
+        nothing_is_lost_between(till, pos, steps)?;
     }
 
     #[test]

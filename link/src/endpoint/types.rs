@@ -61,6 +61,10 @@ pub enum Refusal {
     Counter = 3,
     /// Two counters or two POS.
     Role = 4,
+    /// One end is secured and the other is not.
+    Security = 5,
+    /// The ends hold different keys.
+    Key = 6,
     /// A reason that this version does not know.
     Other = 0,
 }
@@ -72,6 +76,8 @@ impl Refusal {
             2 => Self::Schema,
             3 => Self::Counter,
             4 => Self::Role,
+            5 => Self::Security,
+            6 => Self::Key,
             _ => Self::Other,
         }
     }
@@ -140,6 +146,10 @@ pub struct Stats {
     pub gaps: u64,
     /// Acknowledgements of what was never sent.
     pub false_acks: u64,
+    /// Frames that were whole and not proved to be the other end's: no MAC, or a wrong one.
+    pub bad_macs: u64,
+    /// Frames that the other end sent, but not now: seen before, or older than one seen.
+    pub replays: u64,
     /// How often the link came up.
     pub ups: u64,
     /// Smoothed round trip, milliseconds, storage at the other end included; 0 before the first.

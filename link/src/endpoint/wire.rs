@@ -27,12 +27,19 @@ pub(super) struct Hello {
     /// The receiver's log as far as the sender stored it.
     pub stored_epoch: u32,
     pub stored: u32,
-    /// Reserved, 0: a later minor version may give the bits a meaning.
+    /// [`crate::secure::FLAG_SECURED`]; a later minor version may give the other bits a meaning.
     pub flags: u8,
 }
 
 impl Hello {
-    pub(super) fn ours(config: &Config, resume: &Resume, peer_boot: Option<u32>, up: bool, first: u32) -> Self {
+    pub(super) fn ours(
+        config: &Config,
+        resume: &Resume,
+        peer_boot: Option<u32>,
+        up: bool,
+        first: u32,
+        flags: u8,
+    ) -> Self {
         Self {
             major: VERSION.0,
             minor: VERSION.1,
@@ -46,7 +53,7 @@ impl Hello {
             first,
             stored_epoch: resume.epoch,
             stored: resume.sequence,
-            flags: 0,
+            flags,
         }
     }
 

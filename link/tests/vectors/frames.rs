@@ -30,6 +30,7 @@ fn found(name: &str, wire: &[u8]) -> String {
         Some(Received::BadCobs) => "bad_cobs".into(),
         Some(Received::BadCrc) => "bad_crc".into(),
         Some(Received::UnknownKind(kind)) => format!("unknown_kind {kind:02x}"),
+        Some(Received::Sealed(kind, _)) => format!("unknown_kind {:02x}", kind as u8 | frame::SEALED),
     }
 }
 
@@ -64,7 +65,7 @@ pub fn all() -> Vec<Vector> {
     all.push(good("EVENT", Kind::Event, b"state"));
     all.push(good("EVENT, empty", Kind::Event, b""));
     all.push(good("HEARTBEAT of boot 7", Kind::Heartbeat, &7u32.to_le_bytes()));
-    for reason in 0..=4 {
+    for reason in 0..=6 {
         all.push(good(format!("REFUSE {reason}"), Kind::Refuse, &[reason]));
     }
     for length in [1usize, 2, 3, 4, 248, 249, 250, 251, 252, 253, 254, 255, 502, 503, 504, 505, 760] {

@@ -2,7 +2,7 @@
 //! must do stands below it as `TIME ev ...` and `TIME out ...`. SPEC.md 9 has the words.
 
 use till_link::frame::{self, Kind};
-use till_link::{Config, Endpoint, Event, Resume, Role, Source, WIRE_BYTES_MAX};
+use till_link::{Config, Endpoint, Event, Key, Resume, Role, Security, Source, WIRE_BYTES_MAX};
 
 use crate::{Vector, hex, unhex};
 
@@ -35,20 +35,33 @@ impl Source for Log {
     }
 }
 
+/// The keys of a secured end: number and bytes, the second for a POS only.
+#[derive(Clone)]
+pub struct Keys(pub Vec<(u8, [u8; 32])>);
+
+impl Keys {
+    fn security(&self, seed: [u8; 32]) -> Security {
+        let mut keys = self.0.iter().map(|(id, bytes)| Key::new(*id, *bytes));
+        Security::new(keys.next().unwrap(), keys.next(), seed)
+    }
+}
+
 /// One end whose every step is written down.
-struct Written {
+pub struct Written {
     endpoint: Endpoint,
+    pub keys: Option<Keys>,
     log: Log,
     resume: Resume,
     acknowledged: u32,
-    steps: Vec<String>,
+    pub steps: Vec<String>,
 }
 
 impl Written {
-    fn new(config: Config, first: u32) -> Self {
+    pub fn new(config: Config, keys: Option<Keys>, first: u32) -> Self {
         let log = Log { first, ..Log::default() };
         let mut end = Self {
             endpoint: Endpoint::new(config, Resume::default(), 0, 0, 0),
+            keys,
             log,
             resume: Resume::default(),
             acknowledged: first - 1,
@@ -58,27 +71,40 @@ impl Written {
         end
     }
 
-    fn start(&mut self, now_ms: u64, config: Config) {
+    pub fn start(&mut self, now_ms: u64, config: Config) {
         let Config { role, counter, epoch, boot, window } = config;
         let (first, last) = (self.log.first, self.log.last());
-        self.endpoint = Endpoint::new(config, self.resume, self.acknowledged, last, now_ms);
-        self.steps.push(format!(
+        let mut step = format!(
             "{now_ms} new role={} counter={counter} epoch={epoch} boot={boot} window={window} resume={}/{} acked={} first={first} last={last}",
             role as u8, self.resume.epoch, self.resume.sequence, self.acknowledged
-        ));
+        );
+        self.endpoint = match &self.keys {
+            None => Endpoint::new(config, self.resume, self.acknowledged, last, now_ms),
+            Some(keys) => {
+                // A real end's is random; a vector's must come again.
+                let seed = [boot as u8; 32];
+                let names = ["key", "other"];
+                for (name, (id, bytes)) in names.iter().zip(&keys.0) {
+                    step += &format!(" {name}={id}:{}", hex(bytes));
+                }
+                step += &format!(" seed={}", hex(&seed));
+                Endpoint::secured(config, keys.security(seed), self.resume, self.acknowledged, last, now_ms)
+            }
+        };
+        self.steps.push(step);
     }
 
-    fn append(&mut self, now_ms: u64, payload: &[u8]) {
+    pub fn append(&mut self, now_ms: u64, payload: &[u8]) {
         self.steps.push(format!("{now_ms} log {}", hex(payload)));
         self.log.records.push(payload.into());
     }
 
-    fn event(&mut self, now_ms: u64, payload: &[u8]) {
+    pub fn event(&mut self, now_ms: u64, payload: &[u8]) {
         self.steps.push(format!("{now_ms} event {}", hex(payload)));
         self.log.events.push(payload.into());
     }
 
-    fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
+    pub fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
         self.steps.push(format!("{now_ms} in {}", hex(bytes)));
         let Self { endpoint, steps, acknowledged, .. } = self;
         let mut stored = None;
@@ -98,7 +124,7 @@ impl Written {
         }
     }
 
-    fn poll(&mut self, now_ms: u64) -> Vec<Vec<u8>> {
+    pub fn poll(&mut self, now_ms: u64) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut wire = [0; WIRE_BYTES_MAX];
         let Self { endpoint, steps, log, .. } = self;
@@ -140,12 +166,12 @@ impl Dice {
 }
 
 /// Two ends on a wire that hurts one frame in `hurt`; returns the transcript of `role`.
-fn weather(seed: u32, role: Role, hurt: u32, reboots: bool, first: u32) -> Vec<String> {
+pub fn weather(seed: u32, role: Role, keys: Option<Keys>, hurt: u32, reboots: bool, first: u32) -> Vec<String> {
     let mut dice = Dice(seed);
     let mut till_config = Config { role: Role::Till, counter: 3, epoch: 70 + seed, boot: 1_000, window: 1 + seed % 6 };
     let mut pos_config = Config { role: Role::Pos, epoch: 90 + seed, boot: 2_000, ..till_config };
-    let mut till = Written::new(till_config, first);
-    let mut pos = Written::new(pos_config, 1);
+    let mut till = Written::new(till_config, keys.clone(), first);
+    let mut pos = Written::new(pos_config, keys, 1);
     let mut now_ms = 0;
     for round in 0..28 {
         now_ms += u64::from([0u16, 10, 35, 120, 400, 1_100, 3_100][dice.roll(7) as usize]);
@@ -189,7 +215,7 @@ fn weather(seed: u32, role: Role, hurt: u32, reboots: bool, first: u32) -> Vec<S
 /// What a hostile or broken till says to a POS.
 fn strangers() -> Vec<String> {
     let config = Config { role: Role::Pos, counter: 3, epoch: 9, boot: 2_000, window: 4 };
-    let mut pos = Written::new(config, 1);
+    let mut pos = Written::new(config, None, 1);
     pos.append(0, b"one");
     pos.poll(0);
     let schema = till_link::message::SCHEMA;
@@ -254,9 +280,19 @@ fn play_back(name: &str, steps: &[String]) {
                 let (counter, epoch, boot, window) =
                     (number("counter"), number("epoch"), number("boot"), number("window"));
                 let config = Config { role, counter, epoch, boot, window };
+                let key = |name: &str| {
+                    let word = step.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+                    let (id, bytes) = word.split_once(':').unwrap();
+                    Some((id.parse().unwrap(), unhex(bytes).try_into().unwrap()))
+                };
+                let keys: Vec<(u8, [u8; 32])> = [key("key"), key("other")].into_iter().flatten().collect();
+                let keys = (!keys.is_empty()).then_some(Keys(keys));
                 match slot {
-                    Some(end) => end.start(now_ms, config),
-                    None => *slot = Some(Written::new(config, number("first"))),
+                    Some(end) => {
+                        end.keys = keys;
+                        end.start(now_ms, config);
+                    }
+                    None => *slot = Some(Written::new(config, keys, number("first"))),
                 }
             }
             ("in", Some(end)) => end.receive(now_ms, &unhex(rest)),
@@ -275,11 +311,15 @@ pub fn all() -> Vec<Vector> {
     let mut sessions: Vec<(String, Vec<String>)> = Vec::new();
     for (i, role) in [Role::Pos, Role::Pos, Role::Till, Role::Pos, Role::Pos, Role::Till].into_iter().enumerate() {
         let seed = i as u32 + 1;
-        sessions.push((format!("calm {seed}"), weather(seed, role, 1_000, false, 1)));
-        sessions.push((format!("rough {seed}"), weather(seed, role, 8, false, 1 + 5 * (seed % 2))));
-        sessions.push((format!("rough with reboots {seed}"), weather(seed, role, 8, true, 1)));
+        sessions.push((format!("calm {seed}"), weather(seed, role, None, 1_000, false, 1)));
+        sessions.push((format!("rough {seed}"), weather(seed, role, None, 8, false, 1 + 5 * (seed % 2))));
+        sessions.push((format!("rough with reboots {seed}"), weather(seed, role, None, 8, true, 1)));
     }
     sessions.push(("strangers".into(), strangers()));
+    vectors(sessions)
+}
+
+pub fn vectors(sessions: Vec<(String, Vec<String>)>) -> Vec<Vector> {
     let mut all = Vec::new();
     for (name, steps) in sessions {
         play_back(&name, &steps);

@@ -4,6 +4,8 @@ mod csv;
 
 pub use self::csv::CatalogueError;
 
+use std::collections::HashSet;
+
 use till_link::{Currency, Name, Sku};
 
 /// One product.
@@ -43,6 +45,18 @@ impl Catalogue {
     /// CRC-32C of the file's bytes: states which prices an offer used.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Of `labels`, an engine's products, those that have no price here: the counter calls such goods unknown.
+    pub fn without_price<'l>(&self, labels: &'l [String]) -> Vec<&'l str> {
+        let skus: HashSet<&str> = self.products.iter().map(|p| p.sku.as_str()).collect();
+        labels.iter().map(String::as_str).filter(|label| !skus.contains(label)).collect()
+    }
+
+    /// The products that `labels` lack: the engine never sees them.
+    pub fn without_label(&self, labels: &[String]) -> Vec<&str> {
+        let labels: HashSet<&str> = labels.iter().map(String::as_str).collect();
+        self.products.iter().map(|p| p.sku.as_str()).filter(|sku| !labels.contains(sku)).collect()
     }
 
     /// For each of an engine's labels the index of its product, `None` where the catalogue lacks it.

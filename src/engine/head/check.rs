@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_docs_are_right_and_every_kind_and_key_stands_there() {
+        let page = include_str!("../../../docs/engines.md");
+        let blocks: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+        assert!(blocks.len() >= 2);
+        for block in blocks {
+            check(block.strip_prefix("[head]").expect("an example of [head]")).unwrap();
+        }
+        for good in [YOLO_V8, YOLO_V5, SSD, RETINANET, FCOS, BOXES, "kind = 'yolo-v8'\nbackground\nclip"] {
+            for key in good.lines().filter_map(|line| line.split(' ').next()) {
+                assert!(page.contains(&format!("`{key}`")), "docs/engines.md lacks {key}");
+            }
+        }
+    }
+
+    #[test]
     fn the_outputs_that_are_read_are_all_named() {
         let outputs = |text: &str| toml::from_str::<HeadSpec>(text).unwrap().outputs().join(" ");
         assert_eq!(outputs("kind = 'yolo-v5'\noutput = 'x'"), "x");
