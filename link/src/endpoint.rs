@@ -117,9 +117,13 @@ impl Endpoint {
         last: u32,
         now_ms: u64,
     ) -> Self {
-        let mut this = Self::new(config, resume, acknowledged, last, now_ms);
-        this.guard = Some(Guard::new(security, this.config.role, this.config.boot));
-        this
+        Self::new(config, resume, acknowledged, last, now_ms).with_security(security)
+    }
+
+    /// This end, secured; to be said before it has spoken.
+    pub fn with_security(self, security: Security) -> Self {
+        let guard = Guard::new(security, self.config.role, self.config.boot);
+        Self { guard: Some(guard), ..self }
     }
 
     /// Whether a stranger on the cable is kept out.

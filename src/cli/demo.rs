@@ -13,7 +13,7 @@ use crate::cli::{CliError, Exit};
 use crate::config::{CameraSource, Config, TriggerSource};
 use crate::port::SerialWire;
 use crate::port::pty::{BYTES_PER_S_115200, NullModem};
-use crate::pos::{Keys, Pos, PosEvent, Receipt};
+use crate::pos::{Keys, PosEvent, Receipt};
 use crate::replay::verdict::verdict;
 use crate::replay::{self, Player};
 use crate::runtime::latency::Histogram;
@@ -217,9 +217,7 @@ fn paced(
     let seen = Arc::new(Mutex::new(Seen::default()));
     let stop = Arc::new(AtomicBool::new(false));
     let now_ms = clock::monotonic_ms();
-    let mut pos =
-        Pos::open(&folder.join("pos"), config.counter.id, parts::draw(), parts::draw(), Keys::pay_all(), now_ms)
-            .map_err(|error| failed("pos", &error))?;
+    let mut pos = parts::pos(config, &folder.join("pos"), Keys::pay_all(), None, now_ms)?;
     let mut pos_wire = SerialWire::open(pos_end, config.port.baud).map_err(|error| failed("pos", &error))?;
     let pos_thread = std::thread::spawn({
         let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));

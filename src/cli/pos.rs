@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::demo::receipt_json;
 use crate::cli::{CliError, Exit};
-use crate::port::{PortErrorKind, SerialWire};
+use crate::port::{PortErrorKind, SerialWire, key_file};
 use crate::pos::keys::{self, Key, Keyboard};
 use crate::pos::screen::view::View;
 use crate::pos::{Keys, Pos, PosEvent, Press};
@@ -33,6 +33,9 @@ pub struct PosArgs {
     /// The counter's number
     #[arg(long, default_value_t = 1)]
     pub counter: u32,
+    /// The link's key, shared with the counter: 600 or stricter, as link.key_file
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
     /// Folder of the POS's books
     #[arg(long, value_name = "DIR", default_value = "/var/lib/till-pos")]
     pub state: PathBuf,
@@ -61,6 +64,9 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let now_ms = clock::monotonic_ms();
     let mut pos = Pos::open(&args.state, args.counter, parts::draw(), parts::draw(), keys, now_ms)
         .map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
+    if let Some(file) = &args.key_file {
+        pos = pos.secured(key_file::load(file).map_err(|error| CliError::new(Exit::Config, error.to_string()))?);
+    }
     let live = args.terminal && std::io::stdout().is_terminal();
     if live {
         // Talk would run through the picture; what stops a sale still may.

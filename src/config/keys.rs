@@ -66,6 +66,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("trigger", "trigger", "The presence line and the load cell."),
     ("checkout", "checkout", "When a cart is stable enough to be charged."),
     ("port", "port", "The serial port to the POS."),
+    ("link", "link", "What is said over the serial port, and to whom."),
     ("outbox", "outbox", "The log on disk that every durable message enters before it is sent."),
     ("log", "log", "What is logged."),
 ];
@@ -129,6 +130,9 @@ pub const KEYS: &[Key] = &[
 
     key("port", "path", "The serial device.", "", Path, Fallback::Text("/dev/till/pos")),
     key("port", "baud", "Its speed.", "baud", Numbers(&[9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]), Fallback::Int(115_200)),
+
+    key("link", "secure", "Talk only to a POS that proves that it has the key.", "", Bool, Fallback::Bool(false)),
+    key("link", "key_file", "The key, shared with the POS; only its owner may be able to read it.", "", Path, Fallback::None),
 
     key("outbox", "bytes_max", "Most that may wait on disk; when it is reached, selling stops.", "bytes", Int(1_048_576, 1_073_741_824), Fallback::Int(16_777_216)),
     key("outbox", "segment_bytes", "Size at which a new file is begun; at most half of bytes_max.", "bytes", Int(65_536, 67_108_864), Fallback::Int(1_048_576)),

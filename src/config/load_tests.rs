@@ -37,6 +37,7 @@ fn the_defaults_are_those_of_the_list() {
     assert_eq!((config.checkout.settle_ms, config.checkout.votes_min), (800, 5));
     assert_eq!((config.checkout.clear_ms, config.checkout.attention_ms), (1000, 1500));
     assert_eq!((config.port.path, config.port.baud), ("/dev/till/pos".into(), 115_200));
+    assert_eq!(config.link.key_file, None);
     assert_eq!((config.outbox.bytes_max, config.outbox.segment_bytes), (16_777_216, 1_048_576));
     assert_eq!(config.log.level, log::LevelFilter::Info);
 }
@@ -76,7 +77,7 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
             "[printer]\n",
             Kind::UnknownKey,
             "/etc/till/till.toml:5: printer: unknown section or key; allowed: [counter], [tray], [face], [trigger], \
-             [checkout], [port], [outbox], [log]",
+             [checkout], [port], [link], [outbox], [log]",
         ),
         (
             "threads = \"2\"\n",
@@ -118,6 +119,16 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
             Kind::NotAllowed,
             "/etc/till/till.toml:6: face.camera.rtsp: found \"http://...@cam/\"; allowed: an address that begins \
              with rtsp:// or rtsps://",
+        ),
+        (
+            "[link]\nsecure = true\n",
+            Kind::Missing,
+            "/etc/till/till.toml: link.key_file: is missing; allowed: a path",
+        ),
+        (
+            "[link]\nkey_file = \"link.key\"\n",
+            Kind::Conflict,
+            "/etc/till/till.toml:6: link.key_file: found without secure = true; allowed: beside secure = true only",
         ),
         (
             "[face.camera]\nfps = 15\n",

@@ -31,6 +31,8 @@ pub struct Config {
     pub checkout: Checkout,
     /// The serial port to the POS.
     pub port: Port,
+    /// What is said over it.
+    pub link: Link,
     /// The log on disk.
     pub outbox: Outbox,
     /// What is logged.
@@ -195,6 +197,13 @@ pub struct Port {
     pub path: PathBuf,
     /// Its speed.
     pub baud: u32,
+}
+
+/// What is said over the serial port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The key that the POS must have, too; `None` believes whoever holds the cable.
+    pub key_file: Option<PathBuf>,
 }
 
 /// The log on disk.

@@ -23,6 +23,8 @@ pub struct Till {
     pub checkout: Checkout,
     /// `[port]`
     pub port: Port,
+    /// `[link]`
+    pub link: Link,
     /// `[outbox]`
     pub outbox: Outbox,
     /// `[log]`
@@ -186,6 +188,18 @@ pub struct Port {
     /// Its speed.
     /// Unit: baud. Default: 115200.
     pub baud: Field<i64>,
+}
+
+/// `[link]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Link {
+    /// Talk only to a POS that proves that it has the key.
+    /// Default: false.
+    pub secure: Field<bool>,
+    /// The key, shared with the POS; only its owner may be able to read it.
+    /// Default: none.
+    pub key_file: Field<String>,
 }
 
 /// `[outbox]`

@@ -29,6 +29,7 @@ pub fn validate(sources: &Sources, raw: &raw::Till) -> Result<Config> {
         trigger: trigger(&section("trigger"), &raw.trigger)?,
         checkout: checkout(&section("checkout"), &raw.checkout)?,
         port: port(&section("port"), &raw.port)?,
+        link: link(&section("link"), &raw.link)?,
         outbox: outbox(&section("outbox"), &raw.outbox)?,
         log: Log { level: level(&section("log"), &raw.log)? },
         files: sources.iter().map(|(s, _)| s.path.clone()).collect(),
@@ -241,6 +242,20 @@ fn checkout(s: &Section, raw: &raw::Checkout) -> Result<Checkout> {
 
 fn port(s: &Section, raw: &raw::Port) -> Result<Port> {
     Ok(Port { path: s.path("path", &raw.path)?, baud: s.int("baud", &raw.baud)? })
+}
+
+/// A key that is not used, or security without a key, is somebody's mistake.
+fn link(s: &Section, raw: &raw::Link) -> Result<Link> {
+    let key_file = match (s.switch("secure", &raw.secure), &raw.key_file) {
+        (true, Some(_)) => Some(s.path("key_file", &raw.key_file)?),
+        (true, None) => return Err(s.missing("key_file")),
+        (false, Some(_)) => {
+            let found = "found without secure = true".to_owned();
+            return Err(s.error(Kind::Conflict, "key_file", &raw.key_file, found, "beside secure = true only"));
+        }
+        (false, None) => None,
+    };
+    Ok(Link { key_file })
 }
 
 fn outbox(s: &Section, raw: &raw::Outbox) -> Result<Outbox> {

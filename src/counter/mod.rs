@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use till_link::{Attention, Role, ToPos, ToTill};
+use till_link::{Attention, Role, Security, ToPos, ToTill};
 
 use crate::checkout::{Catalogue, Core, Effect, Health, Input, Settings, View};
 use crate::config::{Config, TriggerSource};
@@ -117,6 +117,11 @@ impl Counter {
             this.carry_out(now_ms);
         }
         this
+    }
+
+    /// The same on a secured link; to be said before the first turn.
+    pub fn secured(self, security: Security) -> Self {
+        Self { books: self.books.secured(security), ..self }
     }
 
     /// The presence line or the scale, undebounced.

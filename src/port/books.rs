@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use till_link::endpoint::Refusal;
-use till_link::{Config, Endpoint, Event, PAYLOAD_BYTES_MAX, Resume, Role, Source, Stats, WIRE_BYTES_MAX};
+use till_link::{Config, Endpoint, Event, PAYLOAD_BYTES_MAX, Resume, Role, Security, Source, Stats, WIRE_BYTES_MAX};
 
 use crate::outbox::{Log, LogError};
 use crate::port::{PortError, PortErrorKind, Wire};
@@ -74,6 +74,7 @@ pub struct Books {
     read_bytes: Box<[u8; READ_BYTES]>,
     record: Vec<u8>,
     storage_error: Option<LogError>,
+    refused: Option<Refusal>,
 }
 
 struct Outgoing<'b> {
@@ -123,7 +124,13 @@ impl Books {
             read_bytes: Box::new([0; READ_BYTES]),
             record: Vec::new(),
             storage_error: None,
+            refused: None,
         }
+    }
+
+    /// The same on a secured link; to be said before the first turn.
+    pub fn secured(self, security: Security) -> Self {
+        Self { endpoint: self.endpoint.with_security(security), ..self }
     }
 
     /// Puts a durable message into the outbox; it is on the disk when this returns `Ok` and will be sent
@@ -192,7 +199,7 @@ impl Books {
     }
 
     fn take(&mut self, now_ms: u64, n: usize, sink: &mut dyn FnMut(Incoming<'_>)) {
-        let Self { endpoint, inbox, read_bytes, record, storage_error, .. } = self;
+        let Self { endpoint, inbox, read_bytes, record, storage_error, refused, .. } = self;
         let mut stored = None;
         let mut failed = false;
         let mut acknowledged = None;
@@ -220,9 +227,17 @@ impl Books {
                 acknowledged = Some(sequence);
                 sink(Incoming::Acknowledged(sequence));
             }
-            Event::Up { lost, .. } => sink(Incoming::Up { lost }),
+            Event::Up { lost, .. } => {
+                *refused = None;
+                sink(Incoming::Up { lost });
+            }
             Event::Down => sink(Incoming::Down),
-            Event::Refused(reason) => sink(Incoming::Refused(reason)),
+            Event::Refused(reason) => {
+                // A POS without its key says so each half second: once is enough for the log.
+                if refused.replace(reason) != Some(reason) {
+                    sink(Incoming::Refused(reason));
+                }
+            }
         });
         if let Some((epoch, sequence)) = stored {
             endpoint.stored(epoch, sequence);
@@ -283,6 +298,16 @@ impl Books {
         } else {
             Duration::ZERO
         }
+    }
+
+    /// Whether the other end must prove that it has the key.
+    pub fn is_secured(&self) -> bool {
+        self.endpoint.is_secured()
+    }
+
+    /// Why the ends do not talk, since they last did.
+    pub fn refused(&self) -> Option<Refusal> {
+        self.refused
     }
 
     /// Whether the ends talk.

@@ -19,6 +19,8 @@ pub enum PortErrorKind {
     Storage(LogErrorKind),
     /// A message does not fit a frame.
     TooLong,
+    /// The key of the link can't be used: a person must mend it.
+    Key,
 }
 
 /// A failure at the port.

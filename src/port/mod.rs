@@ -5,6 +5,7 @@
 mod books;
 pub mod entry;
 pub mod error;
+pub mod key_file;
 pub mod memory;
 pub mod pty;
 pub mod recovery;

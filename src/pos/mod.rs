@@ -14,7 +14,7 @@ pub use script::{Keys, Press, ScriptError};
 
 use std::path::Path;
 
-use till_link::{Cart, Outcome, Role, SaleId, Tender, ToPos, ToTill};
+use till_link::{Cart, Outcome, Role, SaleId, Security, Tender, ToPos, ToTill};
 
 use crate::counter::open_log;
 use crate::outbox::{Limits, Log, LogError};
@@ -103,6 +103,11 @@ impl Pos {
         books.keep(Some(1));
         let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(offers).0));
         Self { books, ledger, keys, offers, due }
+    }
+
+    /// The same on a secured link; to be said before the first turn.
+    pub fn secured(self, security: Security) -> Self {
+        Self { books: self.books.secured(security), ..self }
     }
 
     /// Reads and writes the wire, books what came, presses what the script wants. Returns whether anything

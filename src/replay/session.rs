@@ -103,7 +103,7 @@ impl Player {
         let pos_wire = Pty::open().map_err(tty)?;
         let wire = SerialWire::open(pos_wire.path(), config.port.baud)
             .map_err(|error| RuntimeError::new(RuntimeErrorKind::Device, "pty", error.to_string()))?;
-        let pos = Pos::open(&folder.join("pos"), config.counter.id, FIXED + 1, FIXED + 1, Keys::pay_all(), 0)?;
+        let pos = parts::pos(&config, &folder.join("pos"), Keys::pay_all(), Some(FIXED + 1), 0)?;
         Ok(Self {
             counter,
             wire,

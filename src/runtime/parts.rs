@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use till_link::{Currency, Rung};
+use till_link::{Currency, Rung, Security};
 
 use crate::capture::camera::Deadlines;
 use crate::capture::clock::{Clock, Monotonic};
@@ -15,6 +15,8 @@ use crate::config::{Camera, CameraSource, Config};
 use crate::counter::{Counter, Observer, Rules, open_log};
 use crate::engine::{Backend, Choice, EngineErrorKind, Manifest};
 use crate::outbox::{Limits, LogError, LogErrorKind};
+use crate::port::key_file;
+use crate::pos::{Keys, Pos};
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock};
 use crate::vision::{self, TrayVision};
 
@@ -141,7 +143,42 @@ pub fn counter(
     }
     let labels = manifest.labels.names.iter().map(String::as_str);
     let rules = Rules::of(config);
-    Ok(Counter::new(rules, catalogue, labels, config.counter.id, drawn, out, inbox, now_ms, observer))
+    let security = security(config, fixed)?;
+    let counter = Counter::new(rules, catalogue, labels, config.counter.id, drawn, out, inbox, now_ms, observer);
+    Ok(match security {
+        Some(security) => counter.secured(security),
+        None => counter,
+    })
+}
+
+/// The link's key where the configuration wants one; `fixed` as for [`counter`].
+pub fn security(config: &Config, fixed: Option<u32>) -> Result<Option<Security>, RuntimeError> {
+    let Some(file) = &config.link.key_file else { return Ok(None) };
+    let security = match fixed {
+        Some(number) => {
+            let mut seed = [0; 32];
+            seed.iter_mut().zip(number.to_le_bytes()).for_each(|(to, from)| *to = from);
+            key_file::with_seed(file, seed)
+        }
+        None => key_file::load(file),
+    };
+    security.map(Some).map_err(|error| RuntimeError::new(RuntimeErrorKind::Config, error.place, error.message))
+}
+
+/// The reference POS at the other end of the counter's line, with the counter's key.
+pub fn pos(
+    config: &Config,
+    folder: &Path,
+    keys: Keys,
+    fixed: Option<u32>,
+    now_ms: u64,
+) -> Result<Pos, RuntimeError> {
+    let [boot, epoch] = [(); 2].map(|()| fixed.unwrap_or_else(draw));
+    let pos = Pos::open(folder, config.counter.id, boot, epoch, keys, now_ms)?;
+    Ok(match security(config, fixed)? {
+        Some(security) => pos.secured(security),
+        None => pos,
+    })
 }
 
 /// A number that differs from start to start and is not 0: the monotonic clock tells two starts of one

@@ -91,6 +91,18 @@ pub struct LinkStatus {
     pub error: Option<String>,
     /// Round trip with the POS's disk in it, milliseconds.
     pub rtt_ms: u32,
+    /// Whether the POS must prove that it has the key.
+    #[serde(default)]
+    pub secured: bool,
+    /// Why the ends do not talk, since the link was last up: Version, Schema, Counter, Role, Security or Key.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// Whole frames that were not proved to be the POS's.
+    #[serde(default)]
+    pub bad_macs: u64,
+    /// Frames of the POS that were played again.
+    #[serde(default)]
+    pub replays: u64,
     /// How often it came up.
     pub ups: u64,
     /// Bytes received.

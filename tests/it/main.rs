@@ -8,4 +8,5 @@ mod help;
 mod kill;
 mod parity;
 #[cfg(feature = "tensorrt")]
+mod secured;
 mod tensorrt;

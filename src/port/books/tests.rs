@@ -115,6 +115,54 @@ fn a_null_modem_passes_bytes_both_ways_and_nothing_while_it_is_pulled() {
     assert_eq!((&pos.got[..], &till.got[..]), (&[message(1)][..], &[message(2)][..]));
 }
 
+/// Two ends on a null-modem until both are up, both have a refusal, or the patience is at its end.
+fn meet(till: &mut End, pos: &mut End) -> (bool, Option<Refusal>) {
+    let cable = NullModem::open(None).unwrap();
+    let [a, b] = cable.ends();
+    let mut wires = (SerialWire::open(a, 115_200).unwrap(), SerialWire::open(b, 115_200).unwrap());
+    let begin = std::time::Instant::now();
+    while begin.elapsed().as_secs() < 20 {
+        let now_ms = begin.elapsed().as_millis() as u64;
+        if !(till.turn(now_ms, &mut wires.0) | pos.turn(now_ms, &mut wires.1)) {
+            std::thread::yield_now();
+        }
+        let up = till.books.is_up() && pos.books.is_up() && till.books.is_quiet() && pos.books.is_quiet();
+        let refused = till.books.refused().filter(|_| pos.books.refused().is_some());
+        if up || refused.is_some() {
+            return (up, refused);
+        }
+    }
+    (false, None)
+}
+
+fn keyed(end: End, byte: u8) -> End {
+    let key = till_link::Key::new(1, [byte; 32]);
+    End { books: end.books.secured(Security::new(key, None, [end.boot as u8; 32])), ..end }
+}
+
+#[test]
+fn over_a_tty_only_ends_with_the_same_key_talk() {
+    let ends = || (End::new(Role::Till), End::new(Role::Pos));
+    let (till, pos) = ends();
+    let (mut till, mut pos) = (keyed(till, 1), keyed(pos, 1));
+    till.books.submit(&message(1)).unwrap();
+    pos.books.submit(&message(2)).unwrap();
+    assert_eq!(meet(&mut till, &mut pos), (true, None));
+    assert_eq!((&pos.got[..], &till.got[..]), (&[message(1)][..], &[message(2)][..]));
+
+    let (till, pos) = ends();
+    let (mut till, mut pos) = (keyed(till, 1), keyed(pos, 2));
+    pos.books.submit(&message(2)).unwrap();
+    assert_eq!(meet(&mut till, &mut pos), (false, Some(Refusal::Key)));
+    assert!(till.got.is_empty());
+
+    let (till, mut pos) = ends();
+    let mut till = keyed(till, 1);
+    pos.books.submit(&message(2)).unwrap();
+    assert_eq!(meet(&mut till, &mut pos), (false, Some(Refusal::Security)));
+    assert!(till.got.is_empty());
+}
+
 #[test]
 fn the_latest_volatile_message_of_a_kind_is_the_one_that_is_sent() {
     let (mut till, mut pos) = (End::new(Role::Till), End::new(Role::Pos));
