@@ -525,13 +525,43 @@ static void cart(cursor *c, tl_cart *cart)
     cart->mass_g = (int32_t)mass;
 }
 
+static void prices(cursor *c, tl_message *m)
+{
+    m->count = (size_t)varint(c, m->count, 32);
+    if (m->count > TL_PRICES_MAX) {
+        fail(c, TL_TEXT_TOO_LONG);
+    }
+    for (size_t i = 0; i < m->count && c->error == TL_OK; i++) {
+        text(c, m->prices[i].sku, sizeof m->prices[i].sku);
+        i64(c, &m->prices[i].unit_minor, 64);
+    }
+}
+
+static void picture(cursor *c, tl_message *m)
+{
+    m->count = (size_t)varint(c, m->count, 32);
+    if (m->count > TL_JPEG_MAX) {
+        fail(c, TL_TEXT_TOO_LONG);
+    }
+    for (size_t i = 0; i < m->count && c->error == TL_OK; i++) {
+        m->jpeg[i] = byte_(c, m->jpeg[i]);
+    }
+}
+
+bool tl_names_sale(tl_message_kind kind)
+{
+    return kind <= TL_MEMBER || kind == TL_THUMBNAIL || (kind >= TL_PAID && kind <= TL_OVERRIDE) ||
+           kind == TL_ACKNOWLEDGE;
+}
+
 static void fields(cursor *c, tl_message *m)
 {
     bool some;
-    if (m->kind == TL_ATTENTION) {
+    bool optional = m->kind == TL_ATTENTION || m->kind == TL_ACKNOWLEDGE;
+    if (optional) {
         flag(c, &m->has_sale, TL_BAD_OPTION);
     }
-    if (m->kind == TL_ATTENTION ? m->has_sale : (m->kind != TL_STATE && m->kind != TL_CLOCK && m->kind != TL_LANGUAGE)) {
+    if (optional ? m->has_sale : tl_names_sale(m->kind)) {
         sale(c, &m->sale);
     }
     switch (m->kind) {
@@ -590,6 +620,38 @@ static void fields(cursor *c, tl_message *m)
     case TL_LANGUAGE:
         raw(c, m->language, 2);
         break;
+    case TL_ACKNOWLEDGE:
+        variant(c, &m->reason, 11);
+        break;
+    case TL_QUERY_PRICES:
+        u32(c, &m->version);
+        u16(c, &m->part);
+        break;
+    case TL_QUERY_PRICE:
+        text(c, m->text, 33);
+        break;
+    case TL_PRICE:
+        text(c, m->text, 33);
+        flag(c, &m->flag, TL_BAD_OPTION);
+        if (m->flag) {
+            i64(c, &m->prices[0].unit_minor, 64);
+        }
+        raw(c, m->currency, 3);
+        u32(c, &m->version);
+        break;
+    case TL_PRICES:
+        u32(c, &m->version);
+        u16(c, &m->part);
+        u16(c, &m->parts);
+        raw(c, m->currency, 3);
+        prices(c, m);
+        break;
+    case TL_THUMBNAIL:
+        u16(c, &m->revision);
+        u16(c, &m->part);
+        u16(c, &m->parts);
+        picture(c, m);
+        break;
     }
 }
 
@@ -598,7 +660,7 @@ tl_error tl_decode(bool to_till, const uint8_t *bytes, size_t length, tl_message
     cursor c = {bytes, NULL, 0, length, TL_OK};
     uint8_t number = 0;
     memset(message, 0, sizeof *message);
-    variant(&c, &number, to_till ? 5 : 10);
+    variant(&c, &number, to_till ? 8 : 13);
     if (c.error != TL_OK) {
         return c.error;
     }
@@ -620,7 +682,8 @@ size_t tl_encode(tl_message *message, uint8_t *bytes, size_t capacity)
 
 bool tl_durable(tl_message_kind kind)
 {
-    return (kind >= TL_OFFER && kind <= TL_QUERY_OUTCOME) || (kind >= TL_PAID && kind <= TL_OVERRIDE);
+    return (kind >= TL_OFFER && kind <= TL_QUERY_OUTCOME) || (kind >= TL_PAID && kind <= TL_OVERRIDE) ||
+           kind == TL_ACKNOWLEDGE;
 }
 
 bool tl_cart_adds_up(const tl_cart *cart)

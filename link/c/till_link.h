@@ -17,6 +17,8 @@
 #define TL_FRAME_MAX (TL_PAYLOAD_MAX + 25u)
 #define TL_WIRE_MAX (TL_FRAME_MAX + (TL_FRAME_MAX + 253u) / 254u + 1u)
 #define TL_LINES_MAX 24u
+#define TL_PRICES_MAX 16u
+#define TL_JPEG_MAX 512u
 #ifndef TL_WINDOW_MAX
 #define TL_WINDOW_MAX 16u
 #endif
@@ -95,11 +97,16 @@ typedef struct {
     int32_t mass_g;
 } tl_cart;
 
+typedef struct {
+    char sku[33];
+    int64_t unit_minor;
+} tl_price;
+
 /* The number on the wire, plus 100 for messages to the till. */
 typedef enum {
     TL_SESSION_OPENED, TL_CART_CHANGED, TL_OFFER, TL_WITHDRAWN, TL_CLOSED, TL_QUERY_OUTCOME, TL_ATTENTION,
-    TL_MEMBER, TL_STATE, TL_CLOCK,
-    TL_PAID = 100, TL_CANCEL, TL_OUTCOME_IS, TL_OVERRIDE, TL_LANGUAGE
+    TL_MEMBER, TL_STATE, TL_CLOCK, TL_QUERY_PRICES, TL_PRICE, TL_THUMBNAIL,
+    TL_PAID = 100, TL_CANCEL, TL_OUTCOME_IS, TL_OVERRIDE, TL_LANGUAGE, TL_ACKNOWLEDGE, TL_QUERY_PRICE, TL_PRICES
 } tl_message_kind;
 
 #define TL_OUTCOME_NONE 0xFFu
@@ -109,17 +116,23 @@ enum { TL_TENDER_CASH, TL_TENDER_CARD, TL_TENDER_MEMBER, TL_TENDER_OTHER };
 /* Any message; only the fields that its kind has are meaningful. Enums are their numbers on the wire. */
 typedef struct {
     tl_message_kind kind;
-    bool has_sale; /* TL_ATTENTION: whether there is a session */
+    bool has_sale; /* TL_ATTENTION, TL_ACKNOWLEDGE: whether there is a session */
     tl_sale sale;
     uint16_t revision;
     uint8_t outcome; /* TL_OUTCOME_IS: TL_OUTCOME_NONE for none */
     uint8_t reason, phase, rung, tender;
-    bool flag; /* TL_ATTENTION: on; TL_CLOCK: trusted */
+    bool flag; /* TL_ATTENTION: on; TL_CLOCK: trusted; TL_PRICE: whether there is one */
     uint16_t score_permille;
     int64_t amount_minor;
     uint64_t unix_s;
-    char text[65]; /* TL_MEMBER: who; TL_STATE: reason */
+    char text[65]; /* TL_MEMBER: who; TL_STATE: reason; TL_PRICE, TL_QUERY_PRICE: the SKU */
     char language[3];
+    uint32_t version;     /* of prices */
+    uint16_t part, parts; /* of prices or of a picture; parts count from 0 */
+    char currency[4];     /* of prices */
+    size_t count;         /* of prices, or bytes of jpeg */
+    tl_price prices[TL_PRICES_MAX]; /* TL_PRICE: its price is in prices[0] */
+    uint8_t jpeg[TL_JPEG_MAX];
     tl_cart cart;
 } tl_message;
 
@@ -137,6 +150,9 @@ tl_error tl_decode(bool to_till, const uint8_t *bytes, size_t length, tl_message
 size_t tl_encode(tl_message *message, uint8_t *bytes, size_t capacity);
 
 bool tl_durable(tl_message_kind kind);
+
+/* Whether `sale` is a field of it; of TL_ATTENTION and TL_ACKNOWLEDGE only if has_sale. */
+bool tl_names_sale(tl_message_kind kind);
 
 /* Whether the total is the sum over the lines (L-025). */
 bool tl_cart_adds_up(const tl_cart *cart);

@@ -381,6 +381,9 @@ impl Endpoint {
         if let Some(length) = self.data_frame(now_ms, source, wire) {
             return Some(length);
         }
+        if let Some(length) = source.bulk(&mut self.scratch) {
+            return write(&mut self.guard, Kind::Event, &[self.scratch.get(..length)?], wire);
+        }
         if now_ms.saturating_sub(self.spoke_ms) >= HEARTBEAT_MS {
             return write(&mut self.guard, Kind::Heartbeat, &[&self.config.boot.to_le_bytes()], wire);
         }

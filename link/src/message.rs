@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 /// Most lines in a cart.
 pub const LINES_MAX: usize = 24;
 
+/// Most prices in one message.
+pub const PRICES_MAX: usize = 16;
+/// Most bytes of a picture in one message: at 115200 such a frame takes 48 ms, which is what a small event
+/// waits for at most.
+pub const JPEG_BYTES_MAX: usize = 512;
+
 /// A stock keeping unit: at most 32 bytes of UTF-8.
 pub type Sku = heapless::String<32>;
 /// A name for people: at most 48 bytes of UTF-8.
@@ -20,8 +26,9 @@ pub type Text = heapless::String<64>;
 pub const SCHEMA_TEXT: &str = "till-link/1 \
 sale{counter,epoch,session:u32} line{sku:str32,name:str48,unit:i64,quantity:u16,evidence} \
 evidence{votes,frames,score:u16,mass:bool} cart{lines:24,total:i64,currency:[u8;3],catalogue:u32,mass_g:i32} \
-topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock] \
-totill[paid,cancel,outcome,override,language] \
+price{sku:str32,unit:i64} prices:16 jpeg:512 \
+topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock,queryprices,price,thumbnail] \
+totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices] \
 outcome[paid,cancelled,abandoned] tender[cash,card,member,other] \
 attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] \
 phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] \
@@ -114,6 +121,15 @@ impl Cart {
             .iter()
             .try_fold(0i64, |sum, line| sum.checked_add(line.unit_minor.checked_mul(i64::from(line.quantity))?))
     }
+}
+
+/// What one of a product costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// Which product.
+    pub sku: Sku,
+    /// Price of one, minor units.
+    pub unit_minor: i64,
 }
 
 /// Why a person is needed, or the shopper must do something.
@@ -288,6 +304,38 @@ pub enum ToPos {
         /// Whether anybody set it.
         trusted: bool,
     },
+    /// Asks for a part of the POS's price list. Answer [`ToTill::Prices`].
+    QueryPrices {
+        /// The list whose part is wanted; 0 asks for the beginning of the newest one.
+        version: u32,
+        /// Counts from 0.
+        part: u16,
+    },
+    /// The answer to [`ToTill::QueryPrice`].
+    Price {
+        /// Which product.
+        sku: Sku,
+        /// What the counter charges for one, minor units; `None` if it does not sell it.
+        unit_minor: Option<i64>,
+        /// Of the price.
+        currency: Currency,
+        /// The version of the price list.
+        catalogue_version: u32,
+    },
+    /// A part of a picture of the tray, a JPEG file cut into pieces of [`JPEG_BYTES_MAX`]; of use only when
+    /// all parts came. It waits for everything else that is to be said.
+    Thumbnail {
+        /// The session.
+        sale: SaleId,
+        /// The offer that it shows.
+        revision: u16,
+        /// Counts from 0.
+        part: u16,
+        /// How many there are.
+        parts: u16,
+        /// The bytes.
+        jpeg: heapless::Vec<u8, JPEG_BYTES_MAX>,
+    },
 }
 
 impl ToPos {
@@ -336,12 +384,37 @@ pub enum ToTill {
         /// ISO 639-1.
         code: [u8; 2],
     },
+    /// Durable. A person has seen an attention and comes; it stands until its cause goes.
+    Acknowledge {
+        /// The session that the attention named.
+        sale: Option<SaleId>,
+        /// The reason that was seen.
+        reason: Attention,
+    },
+    /// What does the counter charge for a product? It answers [`ToPos::Price`].
+    QueryPrice {
+        /// Which product.
+        sku: Sku,
+    },
+    /// A part of the POS's price list: the answer to [`ToPos::QueryPrices`], or unasked when prices changed.
+    Prices {
+        /// Of the list; never 0 and never used for another list. 0 says that the POS gives no prices.
+        version: u32,
+        /// Counts from 0.
+        part: u16,
+        /// How many there are.
+        parts: u16,
+        /// Of every price.
+        currency: Currency,
+        /// Some of the list.
+        prices: heapless::Vec<Price, PRICES_MAX>,
+    },
 }
 
 impl ToTill {
     /// Whether the message must be on disk before it is sent and acknowledged after it is stored.
     pub fn durable(&self) -> bool {
-        !matches!(self, Self::Language { .. })
+        !matches!(self, Self::Language { .. } | Self::QueryPrice { .. } | Self::Prices { .. })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use till_link::endpoint::{HEARTBEAT_MS, HELLO_MS, LOST_MS, WINDOW_MAX};
-use till_link::message::{LINES_MAX, SCHEMA, SCHEMA_TEXT};
+use till_link::message::{JPEG_BYTES_MAX, LINES_MAX, PRICES_MAX, SCHEMA, SCHEMA_TEXT};
 use till_link::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX, WIRE_BYTES_MAX};
 
 fn folder() -> PathBuf {
@@ -58,6 +58,8 @@ fn the_limits_are_the_constants() {
         ("FRAME_BYTES_MAX (a body)", FRAME_BYTES_MAX),
         ("WIRE_BYTES_MAX (with COBS and `00`)", WIRE_BYTES_MAX),
         ("LINES_MAX (of a cart)", LINES_MAX),
+        ("PRICES_MAX (of a message)", PRICES_MAX),
+        ("JPEG_BYTES_MAX (of a message)", JPEG_BYTES_MAX),
         ("WINDOW_MAX", WINDOW_MAX as usize),
         ("HEARTBEAT_MS", HEARTBEAT_MS as usize),
         ("LOST_MS", LOST_MS as usize),

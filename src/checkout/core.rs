@@ -38,6 +38,8 @@ pub struct Core {
     /// Goods that were paid before a restart: until the tray was seen without them they are not sold again.
     left_over: Option<Cart>,
     attention: Option<Attention>,
+    /// A person at the POS has seen it.
+    acknowledged: bool,
     tray: Option<TrayObservation>,
     tally: Option<Tally>,
     load: Option<(i32, bool)>,
@@ -83,6 +85,7 @@ impl Core {
             restarted: false,
             left_over: None,
             attention: None,
+            acknowledged: false,
             tray: None,
             tally: None,
             load: None,
@@ -108,8 +111,14 @@ impl Core {
             phase: self.phase,
             sale: self.sale,
             attention: self.attention,
+            acknowledged: self.acknowledged,
             cart: self.tally.as_ref().map(|tally| &tally.cart),
         }
+    }
+
+    /// What is sold now, and for how much.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     /// New prices, taken only between sessions; `false` while one is live.
@@ -183,6 +192,8 @@ impl Core {
             },
             // A picture from before the session is no evidence.
             Input::Tray(_) => {}
+            // A person comes; what is in the way stays there until it goes.
+            Input::Pos(ToTill::Acknowledge { reason, .. }) => self.acknowledged |= self.attention == Some(*reason),
             Input::Pos(message) => self.pos_says = self.understand(message),
             Input::Health(Health::CameraLost(lost)) => self.camera_lost = lost,
             Input::Health(Health::EngineFailed(failed)) => self.engine_failed = failed,
@@ -414,12 +425,14 @@ impl Core {
 
     fn raise(&mut self, now_ms: u64, sink: &mut dyn FnMut(Effect)) {
         self.attention = self.cause(now_ms);
+        self.acknowledged = false;
         self.tell_attention(true, sink);
     }
 
     fn lower(&mut self, sink: &mut dyn FnMut(Effect)) {
         self.tell_attention(false, sink);
         self.attention = None;
+        self.acknowledged = false;
     }
 
     fn tell_attention(&self, on: bool, sink: &mut dyn FnMut(Effect)) {

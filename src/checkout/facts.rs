@@ -85,6 +85,8 @@ pub struct View<'a> {
     pub sale: Option<SaleId>,
     /// What is in the way.
     pub attention: Option<Attention>,
+    /// A person at the POS has seen it and comes.
+    pub acknowledged: bool,
     /// What lies on the tray.
     pub cart: Option<&'a Cart>,
 }

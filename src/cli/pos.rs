@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use till_link::Currency;
 
+use crate::checkout::Catalogue;
 use crate::cli::demo::receipt_json;
 use crate::cli::{CliError, Exit};
 use crate::port::{PortErrorKind, SerialWire, key_file};
 use crate::pos::keys::{self, Key, Keyboard};
 use crate::pos::screen::view::View;
-use crate::pos::{Keys, Pos, PosEvent, Press};
+use crate::pos::{Keys, Pos, PosEvent, Press, PriceList};
 use crate::runtime::supervisor::{SignalPost, ends};
 use crate::runtime::{clock, logger, parts};
 
@@ -42,7 +44,13 @@ pub struct PosArgs {
     /// Keys that nobody has to press, as TOML: default = "pay" | "cancel" | "wait", `[[offer]]` number, press, delay_ms
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// Draw a live picture of the sale; keys: p pays, c cancels, q quits
+    /// Prices that the counter is to charge, as a catalogue; without it the counter charges its own
+    #[arg(long, value_name = "CSV", requires = "currency")]
+    pub prices: Option<PathBuf>,
+    /// Currency of the prices
+    #[arg(long, value_name = "CODE", requires = "prices")]
+    pub currency: Option<String>,
+    /// Draw a live picture of the sale; keys: p pays, c cancels, a acknowledges, q quits
     #[arg(long)]
     pub terminal: bool,
     /// Print one JSON object a line for each event
@@ -66,6 +74,12 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         .map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
     if let Some(file) = &args.key_file {
         pos = pos.secured(key_file::load(file).map_err(|error| CliError::new(Exit::Config, error.to_string()))?);
+    }
+    if let (Some(file), Some(code)) = (&args.prices, &args.currency) {
+        let wrong = |error: String| CliError::new(Exit::Config, error);
+        let currency = Currency::new(code).ok_or_else(|| wrong(format!("{code:?} is no currency; such as KRW is")))?;
+        let catalogue = Catalogue::load(file, currency).map_err(|error| wrong(error.to_string()))?;
+        pos.set_prices(PriceList::from(&catalogue));
     }
     let live = args.terminal && std::io::stdout().is_terminal();
     if live {
@@ -133,6 +147,11 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         for key in pressed {
             match key {
                 Key::Quit => return Ok(Exit::Ok),
+                Key::Acknowledge => match pos.acknowledge() {
+                    Ok(true) => show.acknowledged(),
+                    Ok(false) => {}
+                    Err(error) => log::error!("the key had no effect: {error}"),
+                },
                 Key::Press(press) => match pos.key(press) {
                     Ok(true) => show.pressed(press),
                     Ok(false) => {}
@@ -169,6 +188,12 @@ impl Show<'_> {
     fn pressed(&mut self, press: Press) {
         if let Self::People(view) = self {
             view.pressed(press);
+        }
+    }
+
+    fn acknowledged(&mut self) {
+        if let Self::People(view) = self {
+            view.acknowledged();
         }
     }
 

@@ -2,6 +2,8 @@
 //! replay, simulation) turns. It carries out the core's effects in their order and feeds back what came
 //! of them. It has no thread and reads no clock.
 
+mod prices;
+
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -13,6 +15,8 @@ use crate::outbox::{Limits, Log, LogError, LogErrorKind, StdFs};
 use crate::port::{Books, Incoming, PortError, PortErrorKind, Wire, recovery};
 use crate::trigger::{Debounce, RawEvent, Scale, TriggerEvent};
 use crate::vision::TrayObservation;
+
+use prices::Prices;
 
 /// Sees every effect of the core with its time, in order.
 pub type Observer = Box<dyn FnMut(u64, &Effect) + Send>;
@@ -67,6 +71,10 @@ pub struct Counter {
     look: bool,
     /// Durable messages that the disk did not take yet, in order; while there are any nothing is sold.
     pending: VecDeque<ToPos>,
+    /// The store's own prices; the POS's, if it gives any, go before them.
+    own: Catalogue,
+    labels: Vec<String>,
+    prices: Prices,
     /// Commands of the POS that the core has not heard yet.
     commands: Vec<ToTill>,
     effects: Vec<Effect>,
@@ -91,7 +99,9 @@ impl Counter {
         let recovered = recovery::recover(&out, &inbox);
         let last_paid = recovery::last_paid(&out);
         let floor = recovery::session_floor(&out);
-        let core = Core::new(rules.core, catalogue, labels, counter, out.epoch(), floor);
+        let labels: Vec<String> = labels.into_iter().map(str::to_owned).collect();
+        let names = labels.iter().map(String::as_str);
+        let core = Core::new(rules.core, catalogue.clone(), names, counter, out.epoch(), floor);
         let mut this = Self {
             core,
             books: Books::new(Role::Till, counter, boot, out, inbox, now_ms),
@@ -99,6 +109,9 @@ impl Counter {
             scale: Scale::new(rules.quiet_g, rules.quiet_ms),
             look: false,
             pending: VecDeque::new(),
+            own: catalogue,
+            labels,
+            prices: Prices::default(),
             commands: Vec::new(),
             effects: Vec::new(),
             storage_error: None,
@@ -145,7 +158,47 @@ impl Counter {
 
     /// New prices; `false` while a session is live.
     pub fn set_catalogue<'l>(&mut self, catalogue: Catalogue, labels: impl IntoIterator<Item = &'l str>) -> bool {
-        self.core.set_catalogue(catalogue, labels)
+        let priced = self.prices.applied_to(&catalogue).unwrap_or_else(|| catalogue.clone());
+        let labels: Vec<String> = labels.into_iter().map(str::to_owned).collect();
+        let taken = self.core.set_catalogue(priced, labels.iter().map(String::as_str));
+        if taken {
+            (self.own, self.labels) = (catalogue, labels);
+        }
+        taken
+    }
+
+    /// Asks for prices where they are due, and sells by the POS's list as soon as no session is live.
+    fn turn_prices(&mut self, now_ms: u64) {
+        if let Some(query) = self.prices.poll(now_ms) {
+            self.books.send(key(&query), &query);
+        }
+        if self.prices.is_due()
+            && let Some(priced) = self.prices.applied_to(&self.own)
+            && self.core.set_catalogue(priced, self.labels.iter().map(String::as_str))
+        {
+            self.prices.taken();
+        }
+    }
+
+    /// What the POS says; the core hears what concerns a session.
+    fn command(&mut self, now_ms: u64, command: &ToTill) {
+        match command {
+            ToTill::Prices { version, part, parts, currency, prices } => {
+                self.prices.heard(now_ms, (*version, *part, *parts), *currency, prices);
+            }
+            ToTill::QueryPrice { sku } => {
+                let catalogue = self.core.catalogue();
+                let product = catalogue.products().iter().find(|product| product.sku == *sku);
+                let answer = ToPos::Price {
+                    sku: sku.clone(),
+                    unit_minor: product.map(|product| product.price_minor),
+                    currency: catalogue.currency(),
+                    catalogue_version: catalogue.version(),
+                };
+                self.books.send(key(&answer), &answer);
+            }
+            other => self.step(now_ms, Input::Pos(other)),
+        }
     }
 
     /// Time, triggers, disk and wire. Call it at least every 50 ms, and until it returns `false` where
@@ -163,8 +216,9 @@ impl Counter {
             None => Ok(false),
         };
         for command in std::mem::take(&mut self.commands) {
-            self.step(now_ms, Input::Pos(&command));
+            self.command(now_ms, &command);
         }
+        self.turn_prices(now_ms);
         self.step(now_ms, Input::Tick);
         moved
     }
@@ -189,6 +243,7 @@ impl Counter {
         });
         // What came before the wire failed has come all the same.
         if up {
+            self.prices.link_is_up(now_ms);
             self.step(now_ms, Input::LinkUp);
         }
         if let Some(error) = self.books.take_storage_error() {
@@ -308,6 +363,10 @@ fn key(message: &ToPos) -> u32 {
         ToPos::Member { .. } => 2,
         ToPos::State { .. } => 3,
         ToPos::Clock { .. } => 4,
+        ToPos::QueryPrices { .. } => 6,
+        ToPos::Price { .. } => 7,
+        // Parts of a picture must not replace each other.
+        ToPos::Thumbnail { part, .. } => 1_000 + u32::from(*part),
         // One reason's coming must not hide another's going.
         ToPos::Attention { reason, .. } => 100 + attention_number(*reason),
         ToPos::Offer { .. } | ToPos::Withdrawn { .. } | ToPos::Closed { .. } | ToPos::QueryOutcome { .. } => 5,

@@ -134,7 +134,10 @@ impl Entry {
             | ToPos::Attention { .. }
             | ToPos::Member { .. }
             | ToPos::State { .. }
-            | ToPos::Clock { .. } => self.kind = "volatile",
+            | ToPos::Clock { .. }
+            | ToPos::QueryPrices { .. }
+            | ToPos::Price { .. }
+            | ToPos::Thumbnail { .. } => self.kind = "volatile",
         }
     }
 
@@ -161,7 +164,12 @@ impl Entry {
                 self.of("override", sale);
                 self.detail = Some(format!("{reason:?}"));
             }
-            ToTill::Language { .. } => self.kind = "volatile",
+            ToTill::Acknowledge { sale, reason } => {
+                self.kind = "acknowledge";
+                self.sale = sale.map(|sale| sale.to_string());
+                self.detail = Some(format!("{reason:?}"));
+            }
+            ToTill::Language { .. } | ToTill::QueryPrice { .. } | ToTill::Prices { .. } => self.kind = "volatile",
         }
     }
 

@@ -1,5 +1,5 @@
-//! The file in which a counter's key for the link lies: a key a line, its number (1 to 255) and 64 digits in
-//! hexadecimal; `#` begins a comment. The first key is used; a POS may have a second one during a rotation.
+//! The file in which a counter's key for the link lies: a key a line, its number (1 to 255), a colon and 64
+//! digits in hexadecimal; `#` begins a comment (SPEC.md 8.2). The first key is used; a POS may have a second one during a rotation.
 
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -59,12 +59,10 @@ fn parse(text: &str) -> Result<(Key, Option<Key>), String> {
         if line.is_empty() {
             continue;
         }
-        let mut words = line.split_whitespace();
-        let id = words.next().and_then(|word| word.parse::<u8>().ok()).filter(|id| *id > 0);
-        let bytes = words.next().and_then(digits);
-        match (id, bytes, words.next()) {
-            (Some(id), Some(bytes), None) => keys.push((id, bytes)),
-            _ => return Err(format!("line {number} is no key: its number (1 to 255), a space and 64 hex digits")),
+        let (id, bytes) = line.split_once(':').unwrap_or(("", ""));
+        match (id.parse::<u8>(), digits(bytes)) {
+            (Ok(id), Some(bytes)) if id > 0 => keys.push((id, bytes)),
+            _ => return Err(format!("line {number} is no key: its number (1 to 255), a colon and 64 hex digits")),
         }
     }
     match keys.as_slice() {
@@ -103,10 +101,10 @@ mod tests {
 
     #[test]
     fn a_key_file_holds_one_key_or_two() {
-        let one = format!("# counter 1\n7 {}\n", "4b".repeat(32));
+        let one = format!("# counter 1\n7:{}\n", "4b".repeat(32));
         let (_folder, file) = written(&one, 0o600);
         assert_eq!(format!("{:?}", load(&file).unwrap()), "Security { key: Key(7), other: None }");
-        let (_folder, file) = written(&format!("{one}\n  8 {} # new\n", "AF".repeat(32)), 0o400);
+        let (_folder, file) = written(&format!("{one}\n  8:{} # new\n", "AF".repeat(32)), 0o400);
         assert_eq!(format!("{:?}", load(&file).unwrap()), "Security { key: Key(7), other: Some(Key(8)) }");
     }
 
@@ -114,17 +112,17 @@ mod tests {
     fn what_is_wrong_is_told_with_its_mending_and_without_the_key() {
         let key = "4b".repeat(32);
         for (text, mode, expected) in [
-            (format!("1 {key}"), 0o644, "others may read the key (mode 0644); run: chmod 600 "),
-            (format!("1 {key}"), 0o640, "others may read the key (mode 0640)"),
+            (format!("1:{key}"), 0o644, "others may read the key (mode 0644); run: chmod 600 "),
+            (format!("1:{key}"), 0o640, "others may read the key (mode 0640)"),
             (String::new(), 0o600, "holds no key; make one with: till link key new"),
             ("# 1 x".to_owned(), 0o600, "holds no key"),
-            (format!("\n0 {key}"), 0o600, "line 2 is no key"),
-            (format!("256 {key}"), 0o600, "line 1 is no key"),
-            (format!("1 {key}4"), 0o600, "line 1 is no key"),
-            (format!("1 {}", key.replace("4b", "4g")), 0o600, "line 1 is no key"),
-            (format!("1 {key} {key}"), 0o600, "line 1 is no key"),
-            (format!("1 {key}\n1 {key}"), 0o600, "two keys have the number 1"),
-            (format!("1 {key}\n2 {key}\n3 {key}"), 0o600, "holds 3 keys"),
+            (format!("\n0:{key}"), 0o600, "line 2 is no key"),
+            (format!("256:{key}"), 0o600, "line 1 is no key"),
+            (format!("1:{key}4"), 0o600, "line 1 is no key"),
+            (format!("1:{}", key.replace("4b", "4g")), 0o600, "line 1 is no key"),
+            (format!("1:{key} {key}"), 0o600, "line 1 is no key"),
+            (format!("1:{key}\n1:{key}"), 0o600, "two keys have the number 1"),
+            (format!("1:{key}\n2:{key}\n3:{key}"), 0o600, "holds 3 keys"),
         ] {
             let (_folder, file) = written(&text, mode);
             let error = load(&file).unwrap_err();

@@ -48,7 +48,10 @@ pub fn recover(out: &Log, inbox: &Log) -> Option<Recovered> {
             | ToTill::Cancel { sale }
             | ToTill::OutcomeIs { sale, .. }
             | ToTill::Override { sale, .. } => *sale,
-            ToTill::Language { .. } => continue,
+            ToTill::Language { .. }
+            | ToTill::Acknowledge { .. }
+            | ToTill::QueryPrice { .. }
+            | ToTill::Prices { .. } => continue,
         };
         if sale == recovered.open.sale {
             recovered.commands.push(command);

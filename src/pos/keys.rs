@@ -1,4 +1,4 @@
-//! Keys of a terminal, read one by one without waiting: p pays, c cancels, q quits. The terminal is put back
+//! Keys of a terminal, read one by one without waiting: p pays, c cancels, a acknowledges, q quits. The terminal is put back
 //! as it was on drop. Cursor and function keys send letters behind an escape (right is `ESC [ C`, F1 is
 //! `ESC O P`): none of them may ever pay or cancel.
 
@@ -16,6 +16,8 @@ use crate::pos::Press;
 pub enum Key {
     /// Pay or cancel the offer that stands.
     Press(Press),
+    /// Somebody has seen the attention and comes.
+    Acknowledge,
     /// End the POS.
     Quit,
 }
@@ -45,6 +47,7 @@ impl Decoder {
             (Self::Escape | Self::Sequence | Self::Function, _) => (Self::Ground, None),
             (Self::Ground, b'p' | b'P') => (Self::Ground, Some(Key::Press(Press::Pay))),
             (Self::Ground, b'c' | b'C') => (Self::Ground, Some(Key::Press(Press::Cancel))),
+            (Self::Ground, b'a' | b'A') => (Self::Ground, Some(Key::Acknowledge)),
             (Self::Ground, b'q' | b'Q' | 0x03) => (Self::Ground, Some(Key::Quit)),
             (Self::Ground, _) => (Self::Ground, None),
         };
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn letters_are_keys_but_cursor_and_function_keys_are_not() {
-        assert_eq!(keys(b"pC q"), [Key::Press(Press::Pay), Key::Press(Press::Cancel), Key::Quit]);
+        assert_eq!(keys(b"pC aq"), [Key::Press(Press::Pay), Key::Press(Press::Cancel), Key::Acknowledge, Key::Quit]);
         assert_eq!(keys(b"\x1b[C\x1b[1;5C\x1bOP\x1bOQ\x1bp"), []);
         assert_eq!(keys(b"\x1b\x1b[Cp"), [Key::Press(Press::Pay)]);
     }

@@ -4,17 +4,19 @@
 
 pub mod keys;
 mod ledger;
+mod prices;
 mod receipt;
 pub mod screen;
 mod script;
 
 pub use ledger::{Ledger, Offer, Refund};
+pub use prices::PriceList;
 pub use receipt::Receipt;
 pub use script::{Keys, Press, ScriptError};
 
 use std::path::Path;
 
-use till_link::{Cart, Outcome, Role, SaleId, Security, Tender, ToPos, ToTill};
+use till_link::{Attention, Cart, Outcome, Role, SaleId, Security, Sku, Tender, ToPos, ToTill};
 
 use crate::counter::open_log;
 use crate::outbox::{Limits, Log, LogError};
@@ -22,6 +24,10 @@ use crate::port::{Books, Incoming, Journalled, PortError, Wire};
 
 /// The POS keeps its books: a day of sales is far below this.
 const LIMITS: Limits = Limits { bytes_max: 1 << 30, segment_bytes: 4 << 20 };
+
+/// Answers about prices replace each other: the counter asks for one part at a time.
+const PRICES_KEY: u32 = 0;
+const QUESTION_KEY: u32 = 1;
 
 /// Before a scripted key is pressed again that the disk did not take.
 const RETRY_MS: u64 = 1_000;
@@ -66,6 +72,9 @@ pub struct Pos {
     ledger: Ledger,
     keys: Keys,
     offers: u32,
+    /// What calls for a person, as far as the counter said.
+    attention: Option<(Option<SaleId>, Attention)>,
+    prices: Option<PriceList>,
     /// A press that the script wants at a time, for an offer.
     due: Option<(u64, SaleId, Press)>,
 }
@@ -102,7 +111,7 @@ impl Pos {
         // The logs are the ledger: nothing of them is thrown away.
         books.keep(Some(1));
         let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(offers).0));
-        Self { books, ledger, keys, offers, due }
+        Self { books, ledger, keys, offers, attention: None, prices: None, due }
     }
 
     /// The same on a secured link; to be said before the first turn.
@@ -165,6 +174,18 @@ impl Pos {
     }
 
     fn hear(&mut self, now_ms: u64, message: ToPos, sink: &mut dyn FnMut(PosEvent)) {
+        match &message {
+            ToPos::QueryPrices { version, part } => {
+                let answer = prices::answer(self.prices.as_ref(), *version, *part);
+                self.books.send(PRICES_KEY, &answer);
+                return;
+            }
+            ToPos::Attention { sale, reason, on: true } => self.attention = Some((*sale, *reason)),
+            ToPos::Attention { reason, on: false, .. } => {
+                self.attention = self.attention.filter(|(_, standing)| standing != reason);
+            }
+            _ => {}
+        }
         if let Some(event) = self.ledger.heard(message) {
             if let PosEvent::Offer(offer) = &event {
                 self.offers = self.offers.saturating_add(1);
@@ -207,6 +228,28 @@ impl Pos {
             Some(sale) => self.press(sale, press),
             None => Ok(false),
         }
+    }
+
+    /// Somebody has seen what calls for a person, and comes; `false` when nothing does.
+    ///
+    /// # Errors
+    /// When the disk takes nothing.
+    pub fn acknowledge(&mut self) -> Result<bool, PortError> {
+        let Some((sale, reason)) = self.attention else { return Ok(false) };
+        self.say(&ToTill::Acknowledge { sale, reason })?;
+        Ok(true)
+    }
+
+    /// From now on gives the counter these prices, and tells it so.
+    pub fn set_prices(&mut self, prices: PriceList) {
+        let first = prices::answer(Some(&prices), 0, 0);
+        self.prices = Some(prices);
+        self.books.send(PRICES_KEY, &first);
+    }
+
+    /// Asks what the counter charges for a product; [`ToPos::Price`] answers.
+    pub fn ask_price(&mut self, sku: Sku) {
+        self.books.send(QUESTION_KEY, &ToTill::QueryPrice { sku });
     }
 
     /// The port was opened anew.

@@ -46,6 +46,8 @@ pub struct Screen {
     stage: Stage,
     member: Option<till_link::Sku>,
     attention: Option<Attention>,
+    /// Somebody has seen it and comes: it no longer calls.
+    acknowledged: bool,
     receipts: u32,
 }
 
@@ -69,6 +71,7 @@ impl Screen {
         self.cart = None;
         self.member = None;
         self.attention = None;
+        self.acknowledged = false;
         self.stage = Stage::Open;
     }
 
@@ -104,7 +107,10 @@ impl Screen {
         match message {
             ToPos::SessionOpened { .. } => self.fresh(),
             ToPos::Member { member, .. } => self.member = Some(member.clone()),
-            ToPos::Attention { reason, on: true, .. } => self.attention = Some(*reason),
+            ToPos::Attention { reason, on: true, .. } => {
+                self.acknowledged &= self.attention == Some(*reason);
+                self.attention = Some(*reason);
+            }
             ToPos::Attention { reason, on: false, .. } => {
                 self.attention = self.attention.filter(|standing| standing != reason);
             }
@@ -130,6 +136,11 @@ impl Screen {
         if press != Press::Wait {
             self.stage = Stage::Pressed(press);
         }
+    }
+
+    /// The attention was acknowledged, and that is in the POS's log.
+    pub fn acknowledged(&mut self) {
+        self.acknowledged = true;
     }
 
     /// The line that a shopper reads first.
@@ -179,8 +190,8 @@ impl Screen {
         frame.push(cut(&member.unwrap_or_default(), columns));
         frame.push(String::new());
         let (korean, english) = self.headline();
-        let mark =
-            if self.attention.is_some() && matches!(self.stage, Stage::Open | Stage::Offered) { "! " } else { "  " };
+        let calls = self.attention.is_some() && matches!(self.stage, Stage::Open | Stage::Offered);
+        let mark = if calls && !self.acknowledged { "! " } else { "  " };
         frame.push(cut(&format!("{mark}{korean}"), columns));
         let more = match self.stage {
             Stage::Booked(sale) => format!(" (sale {sale})"),
@@ -192,7 +203,11 @@ impl Screen {
         };
         frame.push(cut(&format!("{mark}{english}{more}"), columns));
         frame.push(String::new());
-        let keys = if self.stage == Stage::Offered { "p pay 결제   c cancel 취소   q quit" } else { "q quit" };
+        let keys = match self.stage {
+            Stage::Offered => "p pay 결제   c cancel 취소   q quit",
+            _ if calls && !self.acknowledged => "a acknowledge 확인   q quit",
+            _ => "q quit",
+        };
         frame.push(apart(keys, &format!("{} sold", self.receipts), columns));
         frame
     }
@@ -240,6 +255,10 @@ pub fn plain(event: &PosEvent) -> Option<String> {
         PosEvent::Said(ToPos::Attention { on: false, .. }) => Some("attention: cleared".to_owned()),
         PosEvent::Said(ToPos::State { phase, .. }) => Some(format!("state: {}", words::phase(*phase).1)),
         PosEvent::Said(ToPos::Member { member, .. }) => Some(format!("member: {}?", clean(member))),
+        PosEvent::Said(ToPos::Price { sku, unit_minor, currency, .. }) => Some(match unit_minor {
+            Some(unit) => format!("price: {} {} {}", clean(sku), code(*currency), amount(*unit, *currency)),
+            None => format!("price: {} is not sold", clean(sku)),
+        }),
         PosEvent::Said(ToPos::QueryOutcome { sale, .. }) => {
             Some(format!("sale {sale}: the counter asks what became of it"))
         }

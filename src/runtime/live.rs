@@ -423,6 +423,7 @@ impl Desk {
             phase: format!("{:?}", view.phase),
             sale: view.sale.map(|sale| sale.to_string()),
             attention: view.attention.map(|reason| format!("{reason:?}")),
+            acknowledged: view.acknowledged,
             lines: view.cart.map_or(0, |cart| cart.lines.len()),
             total_minor: view.cart.map_or(0, |cart| cart.total_minor),
         };

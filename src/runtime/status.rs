@@ -36,6 +36,9 @@ pub struct SessionStatus {
     pub sale: Option<String>,
     /// What is in the way.
     pub attention: Option<String>,
+    /// A person at the POS has seen it and comes.
+    #[serde(default)]
+    pub acknowledged: bool,
     /// Lines in the cart.
     pub lines: usize,
     /// Their sum, minor units.

@@ -30,7 +30,7 @@ impl Drop for Running {
 
 fn key_file(folder: &Path, name: &str, byte: &str, mode: u32) -> PathBuf {
     let file = folder.join(name);
-    std::fs::write(&file, format!("1 {}\n", byte.repeat(32))).unwrap();
+    std::fs::write(&file, format!("1:{}\n", byte.repeat(32))).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
     file
 }

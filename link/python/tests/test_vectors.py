@@ -25,7 +25,7 @@ def show(value):
         parts.append("Attention")
     else:
         parts.append(type(value).__name__)
-    keys = {"amount_minor": "amount", "score_permille": "score"}
+    keys = {"amount_minor": "amount", "score_permille": "score", "unit_minor": "unit", "catalogue_version": "catalogue"}
     for key, item in vars(value).items():
         key = keys.get(key, key)
         if isinstance(item, m.Cart):
@@ -43,6 +43,10 @@ def show(value):
             parts.append(f"{key}={int(item)}")
         elif isinstance(item, m.IntEnum):
             parts.append(f"{key}={item.name}")
+        elif key == "jpeg":
+            parts.append(f"jpeg={item.hex()}")
+        elif key == "prices":
+            parts.extend(f"price={price.sku}|{price.unit_minor}" for price in item)
         elif isinstance(item, bytes):
             parts.append(f"{key}={item.decode()}")
         else:

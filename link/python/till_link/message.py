@@ -15,8 +15,9 @@ SCHEMA_TEXT = (
     "sale{counter,epoch,session:u32} line{sku:str32,name:str48,unit:i64,quantity:u16,evidence} "
     "evidence{votes,frames,score:u16,mass:bool} "
     "cart{lines:24,total:i64,currency:[u8;3],catalogue:u32,mass_g:i32} "
-    "topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock] "
-    "totill[paid,cancel,outcome,override,language] "
+    "price{sku:str32,unit:i64} prices:16 jpeg:512 "
+    "topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock,queryprices,price,thumbnail] "
+    "totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices] "
     "outcome[paid,cancelled,abandoned] tender[cash,card,member,other] "
     "attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] "
     "phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] "
@@ -134,6 +135,21 @@ def _raw(count: int) -> Codec:
         return value
 
     return Codec(lambda r: r.take(count), write)
+
+
+def _bytes(most: int) -> Codec:
+    def read(r: Reader) -> bytes:
+        count = r.varint(32)
+        if count > most:
+            raise DecodeError("too_long")
+        return r.take(count)
+
+    def write(value: bytes) -> bytes:
+        if len(value) > most:
+            raise ValueError(f"{len(value)} bytes where {most} fit")
+        return _varint(len(value), 32) + value
+
+    return Codec(read, write)
 
 
 def _enum(cls: Type[IntEnum]) -> Codec:
@@ -297,6 +313,14 @@ class Cart:
         return self.total_minor == sum(line.unit_minor * line.quantity for line in self.lines)
 
 
+@dataclass(frozen=True)
+class UnitPrice:
+    """What one of a product costs, in minor units."""
+
+    sku: str = _as(_text(32))
+    unit_minor: int = _as(I64)
+
+
 SALE, CART = _struct(SaleId), _struct(Cart)
 
 
@@ -382,6 +406,29 @@ class Clock(ToPos):
 
 
 @dataclass(frozen=True)
+class QueryPrices(ToPos):
+    version: int = _as(U32)
+    part: int = _as(U16)
+
+
+@dataclass(frozen=True)
+class Price(ToPos):
+    sku: str = _as(_text(32))
+    unit_minor: Optional[int] = _as(_option(I64))
+    currency: bytes = _as(_raw(3))
+    catalogue_version: int = _as(U32)
+
+
+@dataclass(frozen=True)
+class Thumbnail(ToPos):
+    sale: SaleId = _as(SALE)
+    revision: int = _as(U16)
+    part: int = _as(U16)
+    parts: int = _as(U16)
+    jpeg: bytes = _as(_bytes(512))
+
+
+@dataclass(frozen=True)
 class Paid(ToTill):
     durable = True
     sale: SaleId = _as(SALE)
@@ -415,10 +462,32 @@ class Language(ToTill):
     code: bytes = _as(_raw(2))
 
 
+@dataclass(frozen=True)
+class Acknowledge(ToTill):
+    durable = True
+    sale: Optional[SaleId] = _as(_option(SALE))
+    reason: Attention = _as(_enum(Attention))
+
+
+@dataclass(frozen=True)
+class QueryPrice(ToTill):
+    sku: str = _as(_text(32))
+
+
+@dataclass(frozen=True)
+class Prices(ToTill):
+    version: int = _as(U32)
+    part: int = _as(U16)
+    parts: int = _as(U16)
+    currency: bytes = _as(_raw(3))
+    prices: Tuple[UnitPrice, ...] = _as(_list(_struct(UnitPrice), 16))
+
+
 TO_POS: List[Type[ToPos]] = [
     SessionOpened, CartChanged, Offer, Withdrawn, Closed, QueryOutcome, AttentionIs, Member, State, Clock,
+    QueryPrices, Price, Thumbnail,
 ]  # fmt: skip
-TO_TILL: List[Type[ToTill]] = [Paid, Cancel, OutcomeIs, Override, Language]
+TO_TILL: List[Type[ToTill]] = [Paid, Cancel, OutcomeIs, Override, Language, Acknowledge, QueryPrice, Prices]
 
 M = TypeVar("M")
 

@@ -5,7 +5,7 @@ use crate::frame::encode_sealed;
 
 const KEY: [u8; 32] = [0x11; 32];
 
-fn secured() -> (End, End) {
+pub(super) fn secured() -> (End, End) {
     (End::secured(Role::Till, 7, Key::new(1, KEY), None), End::secured(Role::Pos, 9, Key::new(1, KEY), None))
 }
 

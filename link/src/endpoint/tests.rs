@@ -18,6 +18,7 @@ struct Log {
     records: Vec<Vec<u8>>,
     first: u32,
     events: VecDeque<Vec<u8>>,
+    picture: VecDeque<Vec<u8>>,
 }
 
 impl Source for Log {
@@ -36,6 +37,11 @@ impl Source for Log {
         let event = self.events.pop_front()?;
         buffer[..event.len()].copy_from_slice(&event);
         Some(event.len())
+    }
+    fn bulk(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let part = self.picture.pop_front()?;
+        buffer[..part.len()].copy_from_slice(&part);
+        Some(part.len())
     }
 }
 
@@ -271,6 +277,59 @@ fn an_end_that_lost_its_journal_gets_again_what_is_still_held() {
     calm(&mut till, &mut pos, now_ms, 2_000);
     assert_eq!(pos.taken, till.log.records);
     assert_eq!(till.endpoint.acknowledged(), 4);
+}
+
+/// Bytes on a line that takes one frame after the other: when each frame's last byte has left, counted in
+/// bytes, and the frame.
+fn sent_by(end: &mut End, from_byte: usize, mut queue: impl FnMut(&mut Log, usize)) -> Vec<(usize, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let mut wire = [0; WIRE_BYTES_MAX];
+    let mut byte = from_byte;
+    queue(&mut end.log, byte);
+    while let Some(n) = end.endpoint.poll_transmit(100, &mut end.log, &mut wire, |_| {}) {
+        for _ in 0..n {
+            byte += 1;
+            queue(&mut end.log, byte);
+        }
+        frames.push((byte, wire[..n].to_vec()));
+    }
+    frames
+}
+
+#[test]
+fn an_event_overtakes_a_thumbnail_within_one_frame_and_its_own() {
+    let part = std::vec![0x55; 540];
+    for secured in [false, true] {
+        for at in (0..6_000).step_by(37) {
+            let (mut till, mut pos) = if secured { secured::secured() } else { ends() };
+            calm(&mut till, &mut pos, 0, 100);
+            till.log.picture = (0..10).map(|_| part.clone()).collect();
+            let frames = sent_by(&mut till, 0, |log, byte| {
+                if byte == at {
+                    log.events.push_back(b"attention".to_vec());
+                }
+            });
+            let (done, event) = frames.iter().find(|(_, frame)| frame.windows(9).any(|part| part == b"attention")).unwrap();
+            assert!(*done <= at + WIRE_BYTES_MAX + event.len(), "L-073: queued at {at}, gone at {done}");
+            // And within the one part that was being sent.
+            assert!(*done <= at + part.len() + 30 + event.len(), "queued at {at}, gone at {done}");
+        }
+    }
+}
+
+#[test]
+fn a_thumbnail_waits_for_what_is_durable_and_for_events() {
+    let (mut till, mut pos) = ends();
+    calm(&mut till, &mut pos, 0, 100);
+    till.log.picture.push_back(b"picture".to_vec());
+    till.log.events.push_back(b"event".to_vec());
+    till.log.records.push(b"durable".to_vec());
+    let order: Vec<&[u8]> = [b"event".as_slice(), b"durable", b"picture"].to_vec();
+    let frames = sent_by(&mut till, 0, |_, _| {});
+    assert_eq!(frames.len(), 3);
+    for ((_, frame), word) in frames.iter().zip(order) {
+        assert!(frame.windows(word.len()).any(|part| part == word), "{word:?}");
+    }
 }
 
 #[derive(Clone, Debug)]

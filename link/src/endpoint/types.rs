@@ -47,6 +47,13 @@ pub trait Source {
     fn durable(&mut self, sequence: u32, buffer: &mut [u8]) -> Option<usize>;
     /// Takes the next message that may be lost; `None` when there is none.
     fn volatile(&mut self, buffer: &mut [u8]) -> Option<usize>;
+    /// Takes the next part of something long that may be lost, such as a picture; it is asked for only when
+    /// nothing else can be said. Whoever writes to a port with a buffer has it say `None` until the line has
+    /// sent what it was given: a small event then waits for one frame at most (L-073).
+    fn bulk(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let _ = buffer;
+        None
+    }
 }
 
 /// Why the ends do not talk.

@@ -52,6 +52,15 @@ pub fn to_pos(message: &ToPos) -> String {
         }
         ToPos::State { phase, rung, reason } => format!("State; phase={phase:?}; rung={rung:?}; reason={reason}"),
         ToPos::Clock { unix_s, trusted } => format!("Clock; unix_s={unix_s}; trusted={}", u8::from(*trusted)),
+        ToPos::QueryPrices { version, part } => format!("QueryPrices; version={version}; part={part}"),
+        ToPos::Price { sku, unit_minor, currency, catalogue_version } => {
+            let unit = unit_minor.map_or("none".into(), |unit| unit.to_string());
+            format!("Price; sku={sku}; unit={unit}; currency={}; catalogue={catalogue_version}", currency.code())
+        }
+        ToPos::Thumbnail { sale: id, revision, part, parts, jpeg } => {
+            let jpeg = crate::hex(jpeg);
+            format!("Thumbnail; {}; revision={revision}; part={part}; parts={parts}; jpeg={jpeg}", sale(id))
+        }
     }
 }
 
@@ -67,5 +76,14 @@ pub fn to_till(message: &ToTill) -> String {
         }
         ToTill::Override { sale: id, reason } => format!("Override; {}; reason={reason:?}", sale(id)),
         ToTill::Language { code } => format!("Language; code={}", String::from_utf8_lossy(code)),
+        ToTill::Acknowledge { sale: id, reason } => {
+            let id = id.as_ref().map_or("sale=none".into(), sale);
+            format!("Acknowledge; {id}; reason={reason:?}")
+        }
+        ToTill::QueryPrice { sku } => format!("QueryPrice; sku={sku}"),
+        ToTill::Prices { version, part, parts, currency, prices } => {
+            let head = format!("Prices; version={version}; part={part}; parts={parts}; currency={}", currency.code());
+            prices.iter().fold(head, |text, price| text + &format!("; price={}|{}", price.sku, price.unit_minor))
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Messages both ways, and bytes that are none. `meaning` is a line of text, `error` says why it is refused.
 
-use till_link::message::{Attention, Currency, Evidence, LINES_MAX, Line, Phase, Rung, SCHEMA_TEXT, decode, encode};
+use till_link::message::{
+    Attention, Currency, Evidence, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Price, Rung, SCHEMA_TEXT, decode, encode,
+};
 use till_link::{Cart, Outcome, SaleId, Tender, ToPos, ToTill};
 
 use crate::{Vector, hex, meaning};
@@ -153,6 +155,18 @@ fn for_the_pos() -> Vec<Vector> {
     for (unix_s, trusted) in [(0, false), (1_795_478_400, true), (u64::MAX, true)] {
         all.push(pos(format!("the clock at {unix_s}"), ToPos::Clock { unix_s, trusted }));
     }
+    for (version, part) in [(0, 0), (12, 3), (u32::MAX, u16::MAX)] {
+        all.push(pos(format!("part {part} of prices {version}?"), ToPos::QueryPrices { version, part }));
+    }
+    for unit_minor in [Some(1_500), None] {
+        let (sku, currency) = (text("COLA-330"), Currency(*b"KRW"));
+        let name = if unit_minor.is_some() { "a price" } else { "a product that is not sold" };
+        all.push(pos(name, ToPos::Price { sku, unit_minor, currency, catalogue_version: 12 }));
+    }
+    for (name, length) in [("an empty part of a picture", 0), ("a small part", 3), ("the longest part", JPEG_BYTES_MAX)] {
+        let jpeg = (0..length).map(|at| at as u8).collect();
+        all.push(pos(name, ToPos::Thumbnail { sale: SALE, revision: 1, part: 2, parts: 300, jpeg }));
+    }
     all
 }
 
@@ -178,14 +192,26 @@ fn for_the_till() -> Vec<Vector> {
         let code: [u8; 2] = code.as_bytes().try_into().unwrap();
         all.push(till(format!("language {}", String::from_utf8_lossy(&code)), ToTill::Language { code }));
     }
+    for reason in [Attention::UncertainItem, Attention::StorageFull] {
+        all.push(till(format!("{reason:?} was seen"), ToTill::Acknowledge { sale: Some(SALE), reason }));
+        all.push(till(format!("{reason:?} without a sale was seen"), ToTill::Acknowledge { sale: None, reason }));
+    }
+    all.push(till("what does it cost?", ToTill::QueryPrice { sku: text("COLA-330") }));
+    let currency = Currency(*b"KRW");
+    for (name, count) in [("no prices", 0), ("two prices", 2), ("a full part of the prices", PRICES_MAX)] {
+        let price = |i| Price { sku: text(&format!("SKU-{i}")), unit_minor: i as i64 * 700 };
+        let (version, parts) = (if count == 0 { 0 } else { 12 }, count.min(2) as u16);
+        let prices = (0..count).map(price).collect();
+        all.push(till(name, ToTill::Prices { version, part: 0, parts, currency, prices }));
+    }
     all
 }
 
 fn refused() -> Vec<Vector> {
     let mut all = Vec::new();
     all.push(bad("nothing at all", "pos", &[], "truncated"));
-    all.push(bad("a message that does not exist", "pos", &[10, 1, 1, 1], "unknown_variant"));
-    all.push(bad("a message that does not exist", "till", &[5, 1, 1, 1], "unknown_variant"));
+    all.push(bad("a message that does not exist", "pos", &[13, 1, 1, 1], "unknown_variant"));
+    all.push(bad("a message that does not exist", "till", &[8, 1, 1, 1], "unknown_variant"));
     let opened = [0, 1, 2, 3];
     for length in 1..4 {
         all.push(bad(format!("cut after {length} bytes"), "pos", &opened[..length], "truncated"));
@@ -211,6 +237,11 @@ fn refused() -> Vec<Vector> {
     let lines: Vec<u8> = one.repeat(25);
     let tail = [0, b'K', b'R', b'W', 0, 0];
     all.push(bad("25 lines", "pos", &[&[1, 1, 2, 3, 25][..], &lines, &tail].concat(), "too_long"));
+    let long = [&[12, 1, 2, 3, 1, 0, 1, 0x81, 0x04][..], &[0; 513]].concat();
+    all.push(bad("513 bytes of a picture", "pos", &long, "too_long"));
+    all.push(bad("a picture longer than the message", "pos", &[12, 1, 2, 3, 1, 0, 1, 2, 9], "truncated"));
+    let long = [&[7, 12, 0, 1, b'K', b'R', b'W', 17][..], &[1, b'A', 2].repeat(17)].concat();
+    all.push(bad("17 prices", "till", &long, "too_long"));
     let twelve = [&[1, 1, 2, 3, 12][..], &one.repeat(11), &tail].concat();
     all.push(bad("fewer lines than announced", "pos", &twelve, "invalid"));
     all

@@ -4,9 +4,9 @@ mod csv;
 
 pub use self::csv::CatalogueError;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use till_link::{Currency, Name, Sku};
+use till_link::{Currency, Name, Price, Sku};
 
 /// One product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Catalogue {
         self.currency
     }
 
-    /// CRC-32C of the file's bytes: states which prices an offer used.
+    /// CRC-32C of the file's bytes, or the number of the POS's list: states which prices an offer used.
     pub fn version(&self) -> u32 {
         self.version
     }
@@ -59,6 +59,29 @@ impl Catalogue {
         self.products.iter().map(|p| p.sku.as_str()).filter(|sku| !labels.contains(sku)).collect()
     }
 
+    /// The same goods for the POS's prices; what its list lacks is no longer sold.
+    ///
+    /// # Errors
+    /// What is wrong with the list: another currency, a negative price, a SKU twice.
+    pub fn with_prices(&self, version: u32, currency: Currency, prices: &[Price]) -> Result<Self, String> {
+        if currency != self.currency {
+            return Err(format!("prices in {} where {} is sold", currency.code(), self.currency.code()));
+        }
+        let mut by_sku = HashMap::new();
+        for price in prices {
+            if price.unit_minor < 0 {
+                return Err(format!("{} costs {}", price.sku, price.unit_minor));
+            }
+            if by_sku.insert(&price.sku, price.unit_minor).is_some() {
+                return Err(format!("{} stands there twice", price.sku));
+            }
+        }
+        let priced = |product: &Product| {
+            by_sku.get(&product.sku).map(|&price_minor| Product { price_minor, ..product.clone() })
+        };
+        Ok(Self { products: self.products.iter().filter_map(priced).collect(), currency, version })
+    }
+
     /// For each of an engine's labels the index of its product, `None` where the catalogue lacks it.
     pub fn index_labels<'l>(&self, labels: impl IntoIterator<Item = &'l str>) -> Vec<Option<u16>> {
         labels
@@ -68,5 +91,33 @@ impl Catalogue {
                 u16::try_from(index).ok()
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(sku: &str, unit_minor: i64) -> Price {
+        Price { sku: Sku::try_from(sku).unwrap(), unit_minor }
+    }
+
+    #[test]
+    fn the_pos_prices_the_goods_and_what_it_does_not_price_is_not_sold() {
+        let csv = "sku,name,price_minor,currency,mass_g,mass_tolerance_g\nA,Apple,100,KRW,150,20\nB,Bun,200,KRW,80,9\n";
+        let krw = Currency(*b"KRW");
+        let ours = Catalogue::parse(csv.as_bytes(), krw).unwrap();
+        let theirs = ours.with_prices(77, krw, &[price("Z", 9), price("B", 250)]).unwrap();
+        assert_eq!(theirs.version(), 77);
+        let [bun] = theirs.products() else { panic!("{theirs:?}") };
+        assert_eq!((bun.sku.as_str(), bun.price_minor, bun.mass_g), ("B", 250, 80));
+        assert_eq!(theirs.index_labels(["A", "B"]), [None, Some(0)]);
+        for (currency, prices) in [
+            (Currency(*b"EUR"), vec![price("A", 1)]),
+            (krw, vec![price("A", -1)]),
+            (krw, vec![price("A", 1), price("A", 1)]),
+        ] {
+            assert!(ours.with_prices(78, currency, &prices).is_err(), "{prices:?}");
+        }
     }
 }

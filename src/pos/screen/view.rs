@@ -56,6 +56,11 @@ impl<W: Write> View<W> {
         self.screen.pressed(press);
     }
 
+    /// The attention was acknowledged.
+    pub fn acknowledged(&mut self) {
+        self.screen.acknowledged();
+    }
+
     /// Draws the picture if it changed; nothing without a terminal.
     ///
     /// # Errors
