@@ -376,3 +376,6 @@ fn key(message: &ToPos) -> u32 {
 fn attention_number(reason: Attention) -> u32 {
     reason as u32
 }
+
+#[cfg(test)]
+mod tests;
