@@ -5,6 +5,54 @@
 //! said [`Endpoint::stored`]. A gap is answered at once, so that the sender goes back without waiting for
 //! its timer (go-back-N: the receiver keeps no frames, which is what fits a small device). After any
 //! silence, reboot or reconnection both ends say HELLO and go on after what the other has stored.
+//!
+//! Two ends on a perfect wire, and one durable message:
+//!
+//! ```
+//! use till_link::{Config, Endpoint, Event, Resume, Role, Source, WIRE_BYTES_MAX};
+//!
+//! struct Log(Option<&'static [u8]>);
+//! impl Source for Log {
+//!     fn first(&self) -> u32 { 1 }
+//!     fn last(&self) -> u32 { self.0.map_or(0, |_| 1) }
+//!     fn durable(&mut self, _: u32, buffer: &mut [u8]) -> Option<usize> {
+//!         let record = self.0?;
+//!         buffer[..record.len()].copy_from_slice(record);
+//!         Some(record.len())
+//!     }
+//!     fn volatile(&mut self, _: &mut [u8]) -> Option<usize> { None }
+//! }
+//!
+//! let end = |role, boot| {
+//!     let config = Config { role, counter: 1, epoch: boot, boot, window: 4 };
+//!     Endpoint::new(config, Resume::default(), 0, 0, 0)
+//! };
+//! let mut ends = [(end(Role::Till, 7), Log(Some(b"offer"))), (end(Role::Pos, 9), Log(None))];
+//! let mut wire = [0; WIRE_BYTES_MAX];
+//! let (mut taken, mut acknowledged) = (None, None);
+//! for now_ms in 0..100 {
+//!     for from in [0, 1] {
+//!         let (end, log) = &mut ends[from];
+//!         let Some(n) = end.poll_transmit(now_ms, log, &mut wire, |_| {}) else { continue };
+//!         let (end, _) = &mut ends[1 - from];
+//!         let mut stored = None;
+//!         end.receive(now_ms, &wire[..n], |event| match event {
+//!             Event::Durable { epoch, sequence, payload } => {
+//!                 // A real end puts it on its disk here, in one record with epoch and sequence.
+//!                 taken = Some(payload.to_vec());
+//!                 stored = Some((epoch, sequence));
+//!             }
+//!             Event::Acknowledged { sequence } => acknowledged = Some(sequence),
+//!             _ => {}
+//!         });
+//!         if let Some((epoch, sequence)) = stored {
+//!             end.stored(epoch, sequence);
+//!         }
+//!     }
+//! }
+//! assert_eq!((taken.as_deref(), acknowledged), (Some(&b"offer"[..]), Some(1)));
+//! assert!(ends[0].0.is_up() && ends[0].0.next_deadline() > 100);
+//! ```
 
 mod handshake;
 mod timer;

@@ -5,6 +5,10 @@
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 /// CRC-32C (Castagnoli), check value 0xE3069283 over `"123456789"`.
+///
+/// ```
+/// assert_eq!(till_link::frame::CRC.checksum(b"123456789"), 0xe306_9283);
+/// ```
 pub const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
 /// Most bytes of a message.
@@ -21,6 +25,10 @@ pub const FRAME_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + OVERHEAD_BYTES;
 pub const WIRE_BYTES_MAX: usize = FRAME_BYTES_MAX + FRAME_BYTES_MAX.div_ceil(254) + 1;
 
 /// What a frame is for. The number is the first byte of the frame.
+///
+/// ```
+/// assert_eq!(till_link::frame::Kind::Heartbeat as u8, 6);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -63,11 +71,28 @@ impl Kind {
 
 /// Writes one frame: `kind`, `parts` one after the other, CRC, COBS, zero. Returns the bytes used, or
 /// `None` when `wire` is too small or the parts are too long.
+///
+/// ```
+/// use till_link::frame::{Kind, encode};
+/// let mut wire = [0; 16];
+/// let n = encode(Kind::Heartbeat, &[&7u32.to_le_bytes()], &mut wire).unwrap();
+/// assert_eq!(wire[..n], [0x03, 0x06, 0x07, 1, 1, 5, 0x17, 0xaf, 0x15, 0xcc, 0]);
+/// assert_eq!(encode(Kind::Heartbeat, &[&7u32.to_le_bytes()], &mut wire[..5]), None);
+/// ```
 pub fn encode(kind: Kind, parts: &[&[u8]], wire: &mut [u8]) -> Option<usize> {
     write(kind as u8, parts, &[], wire)
 }
 
 /// The same for a sealed frame: `seal` is its counter and MAC.
+///
+/// ```
+/// use till_link::frame::{Accumulator, Kind, Received, encode_sealed};
+/// let mut wire = [0; 32];
+/// let n = encode_sealed(Kind::Event, &[b"hi"], &[9; 12], &mut wire).unwrap();
+/// let mut accumulator = Accumulator::default();
+/// let (Some(Received::Sealed(kind, payload)), _) = accumulator.feed(&wire[..n]) else { panic!() };
+/// assert_eq!((kind, &payload[..2], payload.len()), (Kind::Event, &b"hi"[..], 14));
+/// ```
 pub fn encode_sealed(kind: Kind, parts: &[&[u8]], seal: &[u8; SEAL_BYTES], wire: &mut [u8]) -> Option<usize> {
     write(kind as u8 | SEALED, parts, seal, wire)
 }
@@ -179,6 +204,17 @@ pub enum Received<'a> {
 }
 
 /// Gathers bytes until a frame is whole.
+///
+/// ```
+/// use till_link::frame::{Accumulator, Kind, Received};
+/// let mut accumulator = Accumulator::default();
+/// // A frame in two portions, with rubbish before it.
+/// let line = [0xff, 0xee, 0, 0x03, 0x06, 0x07, 1, 1, 5, 0x17, 0xaf, 0x15, 0xcc, 0];
+/// let (received, rest) = accumulator.feed(&line[..8]);
+/// assert_eq!(received, Some(Received::BadCobs));
+/// assert_eq!(accumulator.feed(rest).0, None);
+/// assert_eq!(accumulator.feed(&line[8..]).0, Some(Received::Frame(Kind::Heartbeat, &[7, 0, 0, 0])));
+/// ```
 #[derive(Debug)]
 pub struct Accumulator {
     bytes: [u8; WIRE_BYTES_MAX],

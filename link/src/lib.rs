@@ -6,6 +6,9 @@
 //! Read in this order: [`message`] (what is said), [`frame`] (how it lies on the wire), [`endpoint`] (how
 //! nothing is lost and nothing is taken twice).
 //!
+//! There are no cargo features: security (module [`secure`]) is always built in and used by an end that is given
+//! a key.
+//!
 //! An end that has nothing to say yet says who it is:
 //!
 //! ```
@@ -28,7 +31,7 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 pub mod endpoint;
 pub mod frame;

@@ -35,9 +35,19 @@ phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,at
 rung[tensorrt,onnxruntime,rten,staffmode]";
 
 /// CRC-32C of [`SCHEMA_TEXT`], exchanged in HELLO.
+///
+/// ```
+/// use till_link::message::{SCHEMA, SCHEMA_TEXT};
+/// assert_eq!(SCHEMA, till_link::frame::CRC.checksum(SCHEMA_TEXT.as_bytes()));
+/// ```
 pub const SCHEMA: u32 = crate::frame::CRC.checksum(SCHEMA_TEXT.as_bytes());
 
 /// The name of a sale for ever: it never changes and is never used again.
+///
+/// ```
+/// let sale = till_link::SaleId { counter: 1, epoch: 0xbeef, session: 7 };
+/// assert_eq!(sale.to_string(), "1-0000beef-7");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SaleId {
     /// The counter's number in its store.
@@ -55,6 +65,12 @@ impl fmt::Display for SaleId {
 }
 
 /// ISO 4217, three capital letters.
+///
+/// ```
+/// use till_link::message::Currency;
+/// assert_eq!(Currency::new("KRW").unwrap().code(), "KRW");
+/// assert_eq!(Currency::new("won"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Currency(pub [u8; 3]);
 
@@ -100,6 +116,27 @@ pub struct Line {
 }
 
 /// A whole cart; a message never carries a difference.
+///
+/// ```
+/// use till_link::{Cart, Evidence, Line, Name, Sku, message::Currency};
+/// let evidence = Evidence { votes: 14, frames: 15, score_permille: 934, mass_agrees: true };
+/// let line = Line {
+///     sku: Sku::try_from("COLA-330").unwrap(),
+///     name: Name::try_from("Cola 330 ml").unwrap(),
+///     unit_minor: 1_500,
+///     quantity: 2,
+///     evidence,
+/// };
+/// let cart = Cart {
+///     lines: [line].into_iter().collect(),
+///     total_minor: 3_000,
+///     currency: Currency(*b"KRW"),
+///     catalogue_version: 12,
+///     mass_g: 660,
+/// };
+/// // What a POS checks before it takes money (L-025).
+/// assert_eq!(cart.sum_minor(), Some(cart.total_minor));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cart {
     /// In the order of the catalogue.
@@ -222,6 +259,13 @@ pub enum Outcome {
 }
 
 /// From the counter to the POS.
+///
+/// ```
+/// use till_link::{SaleId, ToPos};
+/// let sale = SaleId { counter: 1, epoch: 7, session: 3 };
+/// assert!(ToPos::Withdrawn { sale, revision: 1 }.durable());
+/// assert!(!ToPos::SessionOpened { sale }.durable());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToPos {
     /// A session began.
@@ -346,6 +390,13 @@ impl ToPos {
 }
 
 /// From the POS to the counter.
+///
+/// ```
+/// use till_link::{SaleId, Tender, ToTill};
+/// let sale = SaleId { counter: 1, epoch: 7, session: 3 };
+/// let paid = ToTill::Paid { sale, revision: 1, tender: Tender::Card, amount_minor: 3_000 };
+/// assert!(paid.durable(), "on the POS's disk before its first byte is sent");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToTill {
     /// Durable. The money was taken for this offer.
@@ -419,11 +470,24 @@ impl ToTill {
 }
 
 /// Encodes `message` into `buffer` and returns the bytes used, or `None` when it does not fit.
+///
+/// ```
+/// use till_link::{PAYLOAD_BYTES_MAX, ToTill, message::encode};
+/// let mut buffer = [0; PAYLOAD_BYTES_MAX];
+/// assert_eq!(encode(&ToTill::Language { code: *b"ko" }, &mut buffer), Some(&[4, b'k', b'o'][..]));
+/// assert_eq!(encode(&ToTill::Language { code: *b"ko" }, &mut buffer[..2]), None);
+/// ```
 pub fn encode<'b, M: Serialize>(message: &M, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     postcard::to_slice(message, buffer).ok().map(|bytes| &*bytes)
 }
 
 /// Decodes a message; `None` unless the bytes are exactly one.
+///
+/// ```
+/// use till_link::{ToTill, message::decode};
+/// assert_eq!(decode(&[4, b'k', b'o']), Some(ToTill::Language { code: *b"ko" }));
+/// assert_eq!(decode::<ToTill>(&[4, b'k', b'o', 0]), None);
+/// ```
 pub fn decode<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<M> {
     match postcard::take_from_bytes(bytes) {
         Ok((message, [])) => Some(message),

@@ -8,6 +8,15 @@ const TIMEOUT_MS_MAX: u64 = 4_000;
 const TIMEOUT_MS_FIRST: u64 = 1_000;
 
 /// The adaptive retransmission timer.
+///
+/// ```
+/// let mut rto = till_link::endpoint::Rto::default();
+/// assert_eq!(rto.timeout_ms(), 1_000);
+/// rto.sample(300);
+/// assert_eq!(rto.timeout_ms(), 300 + 2 * 300);
+/// rto.back_off();
+/// assert_eq!(rto.timeout_ms(), 1_800);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Rto {
     smoothed_ms: Option<u64>,

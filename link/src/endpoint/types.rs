@@ -11,6 +11,12 @@ pub enum Role {
 }
 
 /// What never changes while an endpoint lives.
+///
+/// ```
+/// use till_link::{Config, Role};
+/// let config = Config { role: Role::Pos, counter: 1, epoch: 0x5eed, boot: 12, window: 4 };
+/// assert!(config.window <= till_link::endpoint::WINDOW_MAX);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Which end.
@@ -38,6 +44,25 @@ pub struct Resume {
 }
 
 /// Where an endpoint takes what it sends.
+///
+/// A log in an array of which nothing is ever thrown away:
+///
+/// ```
+/// use till_link::Source;
+/// struct Log<'a>(&'a [&'a [u8]]);
+/// impl Source for Log<'_> {
+///     fn first(&self) -> u32 { 1 }
+///     fn last(&self) -> u32 { self.0.len() as u32 }
+///     fn durable(&mut self, sequence: u32, buffer: &mut [u8]) -> Option<usize> {
+///         let record = self.0.get(sequence.checked_sub(1)? as usize)?;
+///         buffer.get_mut(..record.len())?.copy_from_slice(record);
+///         Some(record.len())
+///     }
+///     fn volatile(&mut self, _: &mut [u8]) -> Option<usize> { None }
+/// }
+/// let mut buffer = [0; 8];
+/// assert_eq!(Log(&[b"offer"]).durable(1, &mut buffer), Some(5));
+/// ```
 pub trait Source {
     /// The lowest sequence that the log still holds; `last() + 1` when it holds none.
     fn first(&self) -> u32;
