@@ -9,6 +9,8 @@ use super::*;
 use crate::Key;
 use crate::message::SCHEMA;
 
+#[path = "hostile_tests.rs"]
+mod hostile;
 #[path = "secured_tests.rs"]
 mod secured;
 
