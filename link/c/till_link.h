@@ -27,7 +27,7 @@
 #define TL_LOST_MS 3000u
 #define TL_HELLO_MS 500u
 #define TL_NEVER UINT64_MAX
-#define TL_SCHEMA 0x29E1D924u
+#define TL_SCHEMA 0x195972C0u
 
 /* ---- frames (3) ---- */
 

@@ -120,11 +120,7 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
             "/etc/till/till.toml:6: face.camera.rtsp: found \"http://...@cam/\"; allowed: an address that begins \
              with rtsp:// or rtsps://",
         ),
-        (
-            "[link]\nsecure = true\n",
-            Kind::Missing,
-            "/etc/till/till.toml: link.key_file: is missing; allowed: a path",
-        ),
+        ("[link]\nsecure = true\n", Kind::Missing, "/etc/till/till.toml: link.key_file: is missing; allowed: a path"),
         (
             "[link]\nkey_file = \"link.key\"\n",
             Kind::Conflict,

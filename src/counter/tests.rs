@@ -108,10 +108,11 @@ fn a_list_that_can_not_be_right_is_not_taken() {
     let mut shop = Shop::new();
     shop.run(100);
     let own = shop.sold().0;
-    for wrong in [list(5, &[("A", -1)]), list(6, &[("A", 1), ("A", 1)]), PriceList {
-        currency: Currency(*b"EUR"),
-        ..list(7, &[("A", 1)])
-    }] {
+    for wrong in [
+        list(5, &[("A", -1)]),
+        list(6, &[("A", 1), ("A", 1)]),
+        PriceList { currency: Currency(*b"EUR"), ..list(7, &[("A", 1)]) },
+    ] {
         shop.pos.set_prices(wrong);
         shop.run(200);
         assert_eq!(shop.sold().0, own);

@@ -18,10 +18,8 @@ pub struct PriceList {
 
 impl From<&Catalogue> for PriceList {
     fn from(catalogue: &Catalogue) -> Self {
-        let price = |product: &crate::checkout::Product| Price {
-            sku: product.sku.clone(),
-            unit_minor: product.price_minor,
-        };
+        let price =
+            |product: &crate::checkout::Product| Price { sku: product.sku.clone(), unit_minor: product.price_minor };
         Self {
             version: catalogue.version().max(1),
             currency: catalogue.currency(),

@@ -166,13 +166,7 @@ pub fn security(config: &Config, fixed: Option<u32>) -> Result<Option<Security>,
 }
 
 /// The reference POS at the other end of the counter's line, with the counter's key.
-pub fn pos(
-    config: &Config,
-    folder: &Path,
-    keys: Keys,
-    fixed: Option<u32>,
-    now_ms: u64,
-) -> Result<Pos, RuntimeError> {
+pub fn pos(config: &Config, folder: &Path, keys: Keys, fixed: Option<u32>, now_ms: u64) -> Result<Pos, RuntimeError> {
     let [boot, epoch] = [(); 2].map(|()| fixed.unwrap_or_else(draw));
     let pos = Pos::open(folder, config.counter.id, boot, epoch, keys, now_ms)?;
     Ok(match security(config, fixed)? {

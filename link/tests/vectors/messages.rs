@@ -1,7 +1,8 @@
 //! Messages both ways, and bytes that are none. `meaning` is a line of text, `error` says why it is refused.
 
 use till_link::message::{
-    Attention, Currency, Evidence, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Price, Rung, SCHEMA_TEXT, decode, encode,
+    Attention, Currency, Evidence, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Price, Rung, SCHEMA_TEXT,
+    decode, encode,
 };
 use till_link::{Cart, Outcome, SaleId, Tender, ToPos, ToTill};
 
@@ -163,7 +164,8 @@ fn for_the_pos() -> Vec<Vector> {
         let name = if unit_minor.is_some() { "a price" } else { "a product that is not sold" };
         all.push(pos(name, ToPos::Price { sku, unit_minor, currency, catalogue_version: 12 }));
     }
-    for (name, length) in [("an empty part of a picture", 0), ("a small part", 3), ("the longest part", JPEG_BYTES_MAX)] {
+    for (name, length) in [("an empty part of a picture", 0), ("a small part", 3), ("the longest part", JPEG_BYTES_MAX)]
+    {
         let jpeg = (0..length).map(|at| at as u8).collect();
         all.push(pos(name, ToPos::Thumbnail { sale: SALE, revision: 1, part: 2, parts: 300, jpeg }));
     }

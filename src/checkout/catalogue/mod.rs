@@ -76,9 +76,8 @@ impl Catalogue {
                 return Err(format!("{} stands there twice", price.sku));
             }
         }
-        let priced = |product: &Product| {
-            by_sku.get(&product.sku).map(|&price_minor| Product { price_minor, ..product.clone() })
-        };
+        let priced =
+            |product: &Product| by_sku.get(&product.sku).map(|&price_minor| Product { price_minor, ..product.clone() });
         Ok(Self { products: self.products.iter().filter_map(priced).collect(), currency, version })
     }
 
