@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_list_is_taken_when_it_is_whole_whatever_was_lost() {
-        for (count, lose) in [(1, 1_000), (16, 1_000), (17, 3), (100, 2), (0, 1_000)] {
+        for (count, lose) in [(1, 1_000), (16, 1_000), (17, 3), (100, 7), (0, 1_000)] {
             let mut prices = Prices::default();
             prices.link_is_up(0);
             gather(&mut prices, 5, &list(count), lose);

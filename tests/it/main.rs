@@ -7,6 +7,6 @@ mod docs;
 mod help;
 mod kill;
 mod parity;
-#[cfg(feature = "tensorrt")]
 mod secured;
+#[cfg(feature = "tensorrt")]
 mod tensorrt;
