@@ -397,6 +397,7 @@ impl ToPos {
 /// let paid = ToTill::Paid { sale, revision: 1, tender: Tender::Card, amount_minor: 3_000 };
 /// assert!(paid.durable(), "on the POS's disk before its first byte is sent");
 /// ```
+#[expect(clippy::large_enum_variant, reason = "there is no allocator to box a part of a price list")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToTill {
     /// Durable. The money was taken for this offer.
