@@ -122,7 +122,7 @@ pub struct Engine {
     /// Folder of the engine: model.onnx and manifest.toml.
     /// Default: none, it must be written.
     pub dir: Field<String>,
-    /// Library that runs it; auto takes ONNX Runtime where it is found, else rten.
+    /// Library that runs it; auto takes TensorRT where it is built in and has a plan, else ONNX Runtime where it is found, else rten.
     /// Default: "auto".
     pub backend: Field<String>,
     /// Refuse to start without the named backend instead of taking another.
