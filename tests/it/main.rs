@@ -8,5 +8,6 @@ mod help;
 mod kill;
 mod parity;
 mod secured;
+mod shim;
 #[cfg(feature = "tensorrt")]
 mod tensorrt;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use till::engine::Manifest;
 use till::engine::tensorrt::builder::Builder;
@@ -12,8 +12,6 @@ use till::engine::tensorrt::run::Engine;
 
 const PACKAGE: &str = "tensorrt-rtx-cu12-libs==1.7.1.116";
 const FOLDER: &str = "tensorrt_rtx_libs";
-/// One installation, whichever test comes first.
-static INSTALL: Mutex<()> = Mutex::new(());
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,7 +24,6 @@ fn library() -> Option<Arc<Library>> {
         println!("skipped: built with headers of {major}.{minor}, RTX {rtx}; this test wants TensorRT-RTX 1.7");
         return None;
     }
-    let _one = INSTALL.lock().unwrap_or_else(|e| e.into_inner());
     let home = root().join("target/tensorrt-rtx");
     let lib = home.join(FOLDER);
     if !lib.join("libtensorrt_rtx.so.1").exists() {
@@ -41,24 +38,26 @@ fn library() -> Option<Arc<Library>> {
     Some(Library::open(&paths).unwrap())
 }
 
+/// Into a folder of this process's own, then renamed: other tests' processes see all of it or nothing.
 fn install(home: &Path) -> Option<()> {
+    let own = home.with_added_extension(std::process::id().to_string());
+    std::fs::create_dir_all(&own).unwrap();
     let run = |program: &str, args: &[&str]| {
-        let done = Command::new(program).args(args).current_dir(home).output();
+        let done = Command::new(program).args(args).current_dir(&own).output();
         done.is_ok_and(|o| o.status.success()).then_some(())
     };
-    std::fs::create_dir_all(home).unwrap();
     let downloaded = run("python3", &["-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", PACKAGE]);
-    let wheel = std::fs::read_dir(home)
-        .unwrap()
-        .filter_map(|e| Some(e.ok()?.path()))
-        .find(|p| p.extension().is_some_and(|e| e == "whl"));
-    match downloaded.and(wheel) {
-        Some(wheel) => run("python3", &["-m", "zipfile", "-e", wheel.to_str()?, "."]),
-        None => {
-            println!("skipped: {PACKAGE} can't be had here");
-            None
-        }
+    let files = || std::fs::read_dir(&own).unwrap().filter_map(|e| Some(e.ok()?.path()));
+    let wheel = downloaded.and_then(|()| files().find(|p| p.extension().is_some_and(|e| e == "whl")));
+    let unpacked = wheel.and_then(|wheel| run("python3", &["-m", "zipfile", "-e", wheel.to_str()?, "."]));
+    if unpacked.is_none() {
+        println!("skipped: {PACKAGE} can't be had here");
+    } else if let Err(e) = std::fs::rename(&own, home) {
+        // Another process was first.
+        assert!(home.join(FOLDER).exists(), "{e}");
     }
+    let _ = std::fs::remove_dir_all(&own);
+    unpacked
 }
 
 fn manifests() -> Vec<Manifest> {
