@@ -197,6 +197,26 @@ fn a_stranger_neither_takes_a_secured_link_down_nor_says_anything_on_it() {
 }
 
 #[test]
+fn a_hello_of_the_session_counts_once_and_keeps_no_dead_link_up() {
+    let (mut till, mut pos) = secured();
+    till.log.records.push(b"offer".to_vec());
+    let (_, to_till) = recorded(&mut till, &mut pos, 0);
+    let hellos: Vec<_> = to_till.iter().filter(|frame| kind_of(frame) == 1).collect();
+    assert!(hellos.len() >= 2);
+    let retransmits = till.endpoint.stats().retransmits;
+    for now_ms in (1_000..5_000).step_by(100) {
+        for hello in &hellos {
+            till.receive(now_ms, hello);
+        }
+        till.transmit(now_ms);
+        assert_eq!(till.endpoint.acknowledged(), 1, "what it once said of its journal is old");
+    }
+    assert!(!till.endpoint.is_up(), "L-204");
+    assert!(till.endpoint.stats().replays > 0);
+    assert_eq!(till.endpoint.stats().retransmits, retransmits);
+}
+
+#[test]
 fn a_restarted_end_is_back_at_once() {
     let (mut till, mut pos) = secured();
     recorded(&mut till, &mut pos, 0);
