@@ -1,6 +1,6 @@
 /* A whole POS in C upon till_link.h: takes the money for every offer and books each sale once, whatever happens to
- * the cable, the power or this program. Usage: example_pos PORT JOURNAL [COUNTER [KEY [OTHER_KEY]]], keys being
- * files with ID:HEX. `take_money` and what `told` prints are to be replaced by your shop's. */
+ * the cable, the power or this program. Usage: example_pos PORT JOURNAL [COUNTER [KEY_FILE]]; with a key file the link
+ * is secured. `take_money` and what `told` prints are to be replaced by your shop's. */
 #define _XOPEN_SOURCE 700
 #define _DEFAULT_SOURCE /* B115200 */
 #include <fcntl.h>
@@ -79,9 +79,9 @@ static bool configure(tl_config *config, int count, char **arguments)
                 load("/dev/urandom", &config->epoch, sizeof config->epoch) &&
                 load("/dev/urandom", config->seed, sizeof config->seed);
     config->counter = count > 3 ? (uint32_t)strtoul(arguments[3], NULL, 10) : 1;
-    for (int i = 4; i < count && i < 6; i++) {
-        char text[128] = "";
-        good = good && load(arguments[i], text, sizeof text - 1) && tl_key_read(text, &config->keys[i - 4]);
+    if (count > 4) {
+        static char text[1024];
+        good = good && load(arguments[4], text, sizeof text - 1) && tl_keys_read(text, config->keys);
     }
     return good;
 }
@@ -117,7 +117,7 @@ int main(int count, char **arguments)
     struct pollfd port = {-1, POLLIN, 0};
     file = count < 3 ? -1 : open_journal(arguments[2]);
     if (file < 0 || !configure(&config, count, arguments) || !tl_pos_open(&pos, &config, &disk, told, NULL, now_ms())) {
-        fprintf(stderr, "usage: example_pos PORT JOURNAL [COUNTER [KEY [OTHER]]]; or the journal is damaged\n");
+        fprintf(stderr, "usage: example_pos PORT JOURNAL [COUNTER [KEY_FILE]]; or the journal is damaged\n");
         return 2;
     }
     port.fd = open_port(arguments[1]);

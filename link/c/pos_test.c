@@ -139,12 +139,28 @@ static void new_day(void)
     CHECK(start());
 }
 
+static void key_files(void)
+{
+#define K "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1F"
+    static const char *const bad[] = {"", "# none\n", "0:" K, "256:" K, "3:" K "00", "3:0001", "x", "3:" K " x", "3 " K,
+                                      "1:" K "\n2:" K "\n3:" K};
+    tl_key keys[2];
+    CHECK(tl_keys_read("# ours\n\n 3:" K " # till\r\n255:" K, keys));
+    CHECK(keys[0].id == 3 && keys[1].id == 255 && keys[1].secret[31] == 0x1f);
+    CHECK(tl_keys_read("7:" K "\n", keys) && keys[0].id == 7);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK(!tl_keys_read(bad[i], keys));
+    }
+}
+
 int main(void)
 {
     static uint8_t whole[DISK];
     uint64_t length, middle;
     int64_t amount = 0;
     unsigned cuts = 0;
+
+    key_files();
 
     /* Paid after a restart between offer and payment, booked once; a second Closed and a second start change nothing. */
     new_day();

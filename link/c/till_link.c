@@ -308,6 +308,26 @@ bool tl_key_read(const char *text, tl_key *key)
     return true;
 }
 
+bool tl_keys_read(const char *text, tl_key keys[2])
+{
+    size_t count = 0;
+    while (*text != 0) {
+        text += strspn(text, " \t\r\n");
+        if (*text != 0 && *text != '#') {
+            if (count == 2 || !tl_key_read(text, &keys[count++])) {
+                return false;
+            }
+            text = strchr(text, ':') + 1 + 64;
+            text += strspn(text, " \t");
+            if (*text != 0 && strchr("\r\n#", *text) == NULL) {
+                return false;
+            }
+        }
+        text += strcspn(text, "\r\n");
+    }
+    return count > 0;
+}
+
 enum { MAC_BYTES = 8, SEAL_BYTES = 4 + MAC_BYTES, NONCE_BYTES = 16, PROOF_BYTES = 16, SECURED = 1 };
 
 size_t tl_seal(const uint8_t key[32], uint32_t counter, uint8_t kind, const uint8_t *head, size_t head_length,
@@ -525,43 +545,58 @@ static void cart(cursor *c, tl_cart *cart)
     cart->mass_g = (int32_t)mass;
 }
 
-static void prices(cursor *c, tl_message *m)
+static void jpeg(cursor *c, tl_message *m)
 {
-    m->count = (size_t)varint(c, m->count, 32);
-    if (m->count > TL_PRICES_MAX) {
+    m->jpeg_length = (size_t)varint(c, m->jpeg_length, 32);
+    if (c->error == TL_OK && m->jpeg_length > TL_JPEG_MAX) {
         fail(c, TL_TEXT_TOO_LONG);
+    } else if (c->error == TL_OK && m->jpeg_length > c->length - c->at) {
+        fail(c, TL_TRUNCATED);
     }
-    for (size_t i = 0; i < m->count && c->error == TL_OK; i++) {
-        text(c, m->prices[i].sku, sizeof m->prices[i].sku);
-        i64(c, &m->prices[i].unit_minor, 64);
-    }
-}
-
-static void picture(cursor *c, tl_message *m)
-{
-    m->count = (size_t)varint(c, m->count, 32);
-    if (m->count > TL_JPEG_MAX) {
-        fail(c, TL_TEXT_TOO_LONG);
-    }
-    for (size_t i = 0; i < m->count && c->error == TL_OK; i++) {
+    for (size_t i = 0; i < m->jpeg_length && c->error == TL_OK; i++) {
         m->jpeg[i] = byte_(c, m->jpeg[i]);
     }
 }
 
-bool tl_names_sale(tl_message_kind kind)
+static void prices(cursor *c, tl_cart *list)
 {
-    return kind <= TL_MEMBER || kind == TL_THUMBNAIL || (kind >= TL_PAID && kind <= TL_OVERRIDE) ||
-           kind == TL_ACKNOWLEDGE;
+    list->count = (size_t)varint(c, list->count, 32);
+    if (list->count > TL_PRICES_MAX) {
+        fail(c, TL_TEXT_TOO_LONG);
+    }
+    for (size_t i = 0; i < list->count && c->error == TL_OK; i++) {
+        text(c, list->lines[i].sku, sizeof list->lines[i].sku);
+        i64(c, &list->lines[i].unit_minor, 64);
+    }
+}
+
+/* Whether a message of that kind names a sale: 1 always, 0 never, -1 by has_sale. */
+static int sale_of(tl_message_kind kind)
+{
+    switch (kind) {
+    case TL_ATTENTION:
+    case TL_ACKNOWLEDGE:
+        return -1;
+    case TL_STATE:
+    case TL_CLOCK:
+    case TL_LANGUAGE:
+    case TL_QUERY_PRICES:
+    case TL_PRICE:
+    case TL_QUERY_PRICE:
+    case TL_PRICES:
+        return 0;
+    default:
+        return 1;
+    }
 }
 
 static void fields(cursor *c, tl_message *m)
 {
     bool some;
-    bool optional = m->kind == TL_ATTENTION || m->kind == TL_ACKNOWLEDGE;
-    if (optional) {
+    if (sale_of(m->kind) < 0) {
         flag(c, &m->has_sale, TL_BAD_OPTION);
     }
-    if (optional ? m->has_sale : tl_names_sale(m->kind)) {
+    if (sale_of(m->kind) > 0 || (sale_of(m->kind) < 0 && m->has_sale)) {
         sale(c, &m->sale);
     }
     switch (m->kind) {
@@ -615,42 +650,40 @@ static void fields(cursor *c, tl_message *m)
         }
         break;
     case TL_OVERRIDE:
-        variant(c, &m->reason, 11);
-        break;
-    case TL_LANGUAGE:
-        raw(c, m->language, 2);
-        break;
     case TL_ACKNOWLEDGE:
         variant(c, &m->reason, 11);
         break;
     case TL_QUERY_PRICES:
-        u32(c, &m->version);
+        u32(c, &m->cart.catalogue_version);
         u16(c, &m->part);
-        break;
-    case TL_QUERY_PRICE:
-        text(c, m->text, 33);
         break;
     case TL_PRICE:
         text(c, m->text, 33);
         flag(c, &m->flag, TL_BAD_OPTION);
         if (m->flag) {
-            i64(c, &m->prices[0].unit_minor, 64);
+            i64(c, &m->amount_minor, 64);
         }
-        raw(c, m->currency, 3);
-        u32(c, &m->version);
-        break;
-    case TL_PRICES:
-        u32(c, &m->version);
-        u16(c, &m->part);
-        u16(c, &m->parts);
-        raw(c, m->currency, 3);
-        prices(c, m);
+        raw(c, m->cart.currency, 3);
+        u32(c, &m->cart.catalogue_version);
         break;
     case TL_THUMBNAIL:
         u16(c, &m->revision);
         u16(c, &m->part);
         u16(c, &m->parts);
-        picture(c, m);
+        jpeg(c, m);
+        break;
+    case TL_QUERY_PRICE:
+        text(c, m->text, 33);
+        break;
+    case TL_PRICES:
+        u32(c, &m->cart.catalogue_version);
+        u16(c, &m->part);
+        u16(c, &m->parts);
+        raw(c, m->cart.currency, 3);
+        prices(c, &m->cart);
+        break;
+    case TL_LANGUAGE:
+        raw(c, m->language, 2);
         break;
     }
 }
@@ -1319,11 +1352,6 @@ static bool same_sale(tl_sale a, tl_sale b)
     return a.counter == b.counter && a.epoch == b.epoch && a.session == b.session;
 }
 
-static bool names_sale(const tl_message *m)
-{
-    return tl_durable(m->kind) || m->kind == TL_SESSION_OPENED || m->kind == TL_CART_CHANGED || m->kind == TL_MEMBER;
-}
-
 /* Reads the record at `at` into the endpoint's scratch; its length, 0 if there is no whole one. */
 static size_t record_at(tl_pos *pos, uint64_t at)
 {
@@ -1402,7 +1430,7 @@ static tl_sale_state *find(tl_pos *pos, tl_sale sale, uint64_t until)
     }
     for (uint64_t at = 0; at < until && (length = record_at(pos, at)) != 0; at += length) {
         uint8_t letter = pos->end.scratch[BODY_AT];
-        if ((letter == 'I' || letter == 'O') && read_message(pos, length) && names_sale(&pos->message) &&
+        if ((letter == 'I' || letter == 'O') && read_message(pos, length) && sale_of(pos->message.kind) > 0 &&
             same_sale(pos->message.sale, sale)) {
             settle(pos, state, &ignored);
         }
@@ -1443,8 +1471,8 @@ static void apply(tl_pos *pos, uint64_t at, size_t length)
         tell(pos, TL_POS_UNREADABLE, NULL, 0);
         return;
     }
-    if (!names_sale(m)) {
-        return;
+    if (sale_of(m->kind) <= 0) {
+        return; /* Acknowledge: nothing follows from it here */
     }
     sale = m->sale;
     {
@@ -1510,6 +1538,21 @@ static bool submit(tl_pos *pos)
     return length != 0 && append(pos, 'O', pos->epoch, pos->last + 1, to, length);
 }
 
+/* 7.1; part 0 of version 0 without prices: this POS gives none. */
+static void answer_prices(tl_pos *pos)
+{
+    tl_message *m = &pos->message;
+    uint32_t version = m->cart.catalogue_version;
+    uint16_t number = m->part;
+    memset(m, 0, sizeof *m);
+    if (pos->prices == NULL || !pos->prices(pos->context, version, number, m)) {
+        memset(m, 0, sizeof *m);
+        memcpy(m->cart.currency, "XXX", 4);
+    }
+    m->kind = TL_PRICES;
+    (void)tl_pos_say(pos, m);
+}
+
 static void on_event(void *context, const tl_event *e)
 {
     tl_pos *pos = context;
@@ -1524,6 +1567,9 @@ static void on_event(void *context, const tl_event *e)
     case TL_EV_VOLATILE:
         if (tl_decode(false, e->payload, e->length, &pos->message) == TL_OK) {
             tell(pos, TL_POS_SAID, &pos->message, 0);
+            if (pos->message.kind == TL_QUERY_PRICES) {
+                answer_prices(pos);
+            }
         } else {
             tell(pos, TL_POS_UNREADABLE, NULL, 0);
         }
@@ -1665,6 +1711,17 @@ bool tl_pos_cancel(tl_pos *pos)
     }
     pos->message.kind = TL_CANCEL;
     pos->message.sale = pos->offer;
+    return submit(pos);
+}
+
+bool tl_pos_acknowledge(tl_pos *pos, const tl_sale *sale, uint8_t reason)
+{
+    pos->message.kind = TL_ACKNOWLEDGE;
+    pos->message.has_sale = sale != NULL;
+    if (sale != NULL) {
+        pos->message.sale = *sale;
+    }
+    pos->message.reason = reason;
     return submit(pos);
 }
 

@@ -58,8 +58,12 @@ tl_received tl_accumulate(tl_accumulator *acc, uint8_t byte, size_t *length);
 /* A key and its number, 1 to 255; 0 is none. */
 typedef struct { uint8_t id, secret[32]; } tl_key;
 
-/* Reads "ID:HEX", as a key file has it; what follows the 64 digits is not looked at. */
+/* Reads "ID:HEX"; what follows the 64 digits is not looked at. */
 bool tl_key_read(const char *text, tl_key *key);
+
+/* Reads the text of a key file (8.2): the key, and that of a rotation if there is a second one. False: it has no key,
+ * more than two, or a line that is neither key nor comment. */
+bool tl_keys_read(const char *text, tl_key keys[2]);
 
 void tl_sha256(const uint8_t *bytes, size_t length, uint8_t digest[32]);
 
@@ -97,11 +101,6 @@ typedef struct {
     int32_t mass_g;
 } tl_cart;
 
-typedef struct {
-    char sku[33];
-    int64_t unit_minor;
-} tl_price;
-
 /* The number on the wire, plus 100 for messages to the till. */
 typedef enum {
     TL_SESSION_OPENED, TL_CART_CHANGED, TL_OFFER, TL_WITHDRAWN, TL_CLOSED, TL_QUERY_OUTCOME, TL_ATTENTION,
@@ -121,18 +120,17 @@ typedef struct {
     uint16_t revision;
     uint8_t outcome; /* TL_OUTCOME_IS: TL_OUTCOME_NONE for none */
     uint8_t reason, phase, rung, tender;
-    bool flag; /* TL_ATTENTION: on; TL_CLOCK: trusted; TL_PRICE: whether there is one */
+    bool flag; /* TL_ATTENTION: on; TL_CLOCK: trusted; TL_PRICE: sold here, for amount_minor */
+    uint16_t part, parts; /* TL_QUERY_PRICES, TL_PRICES, TL_THUMBNAIL */
     uint16_t score_permille;
     int64_t amount_minor;
     uint64_t unix_s;
-    char text[65]; /* TL_MEMBER: who; TL_STATE: reason; TL_PRICE, TL_QUERY_PRICE: the SKU */
+    char text[65]; /* TL_MEMBER: who; TL_STATE: reason; TL_QUERY_PRICE, TL_PRICE: SKU */
     char language[3];
-    uint32_t version;     /* of prices */
-    uint16_t part, parts; /* of prices or of a picture; parts count from 0 */
-    char currency[4];     /* of prices */
-    size_t count;         /* of prices, or bytes of jpeg */
-    tl_price prices[TL_PRICES_MAX]; /* TL_PRICE: its price is in prices[0] */
     uint8_t jpeg[TL_JPEG_MAX];
+    size_t jpeg_length;
+    /* TL_QUERY_PRICES, TL_PRICE, TL_PRICES: the version is cart.catalogue_version, the currency cart.currency; of
+     * TL_PRICES up to TL_PRICES_MAX lines have an SKU and a unit price. */
     tl_cart cart;
 } tl_message;
 
@@ -150,9 +148,6 @@ tl_error tl_decode(bool to_till, const uint8_t *bytes, size_t length, tl_message
 size_t tl_encode(tl_message *message, uint8_t *bytes, size_t capacity);
 
 bool tl_durable(tl_message_kind kind);
-
-/* Whether `sale` is a field of it; of TL_ATTENTION and TL_ACKNOWLEDGE only if has_sale. */
-bool tl_names_sale(tl_message_kind kind);
 
 /* Whether the total is the sum over the lines (L-025). */
 bool tl_cart_adds_up(const tl_cart *cart);
@@ -283,14 +278,23 @@ typedef void (*tl_pos_sink)(void *context, tl_pos_event event, const tl_message 
 #endif
 #define TL_OURS_MAX 16u /* of our messages that the till has not yet stored */
 
+/* The longest volatile message of ours: a part of a price list. An end that gives no prices may set 64. */
+#ifndef TL_EVENT_MAX
+#define TL_EVENT_MAX 704u
+#endif
+
 typedef struct {
     tl_sale sale;
     int64_t paid_minor;
     bool paid, over, promised, asked; /* promised: no money will be taken any more (L-085, L-088) */
 } tl_sale_state;
 
+/* Writes that part of the newest price list into `prices`: kind TL_PRICES, or returns false for none (7.1). */
+typedef bool (*tl_prices)(void *context, uint32_t version, uint16_t part, tl_message *prices);
+
 typedef struct {
     tl_endpoint end;
+    tl_prices prices; /* set it after tl_pos_open if prices are this POS's */
     tl_disk disk;
     tl_pos_sink sink;
     void *context;
@@ -305,7 +309,7 @@ typedef struct {
     tl_sale offer;
     uint16_t offer_revision;
     int64_t offer_minor;
-    uint8_t event[16];
+    uint8_t event[TL_EVENT_MAX];
     size_t event_length;
     bool fresh_line; /* a zero is owed before the first frame: an earlier life may have died within one (L-013) */
 } tl_pos;
@@ -331,6 +335,9 @@ bool tl_pos_pay(tl_pos *pos, uint8_t tender);
 
 /* The offer was refused here. */
 bool tl_pos_cancel(tl_pos *pos);
+
+/* A person has seen what Attention told, and comes (L-092); `sale` is NULL where there was none. */
+bool tl_pos_acknowledge(tl_pos *pos, const tl_sale *sale, uint8_t reason);
 
 /* A person settled what Attention told. */
 bool tl_pos_override(tl_pos *pos, tl_sale sale, uint8_t reason);

@@ -144,8 +144,7 @@ static void a_sealed_frame(void)
 
 static const char *const NAMES[] = {"SessionOpened", "CartChanged", "Offer", "Withdrawn", "Closed", "QueryOutcome",
                                     "Attention", "Member", "State", "Clock", "QueryPrices", "Price", "Thumbnail", "Paid",
-                                    "Cancel", "OutcomeIs", "Override", "Language", "Acknowledge", "QueryPrice",
-                                    "Prices"};
+                                    "Cancel", "OutcomeIs", "Override", "Language", "Acknowledge", "QueryPrice", "Prices"};
 static const char *const OUTCOMES[] = {"Paid", "Cancelled", "Abandoned"};
 static const char *const TENDERS[] = {"Cash", "Card", "Member", "Other"};
 static const char *const REASONS[] = {"UncertainItem", "UnknownItem", "Overlap", "OutOfPicture", "MassMismatch",
@@ -162,7 +161,8 @@ static void show(const tl_message *m, char *to)
     to += sprintf(to, "%s", NAMES[k]);
     if ((m->kind == TL_ATTENTION || m->kind == TL_ACKNOWLEDGE) && !m->has_sale) {
         to += sprintf(to, "; sale=none");
-    } else if (tl_names_sale(m->kind)) {
+    } else if (m->kind != TL_STATE && m->kind != TL_CLOCK && m->kind != TL_LANGUAGE && m->kind != TL_QUERY_PRICES &&
+               m->kind != TL_PRICE && m->kind != TL_QUERY_PRICE && m->kind != TL_PRICES) {
         to += sprintf(to, "; sale=%" PRIu32 "/%" PRIu32 "/%" PRIu32, m->sale.counter, m->sale.epoch, m->sale.session);
     }
     if (m->kind == TL_OFFER || m->kind == TL_WITHDRAWN || m->kind == TL_CLOSED || m->kind == TL_QUERY_OUTCOME ||
@@ -183,31 +183,31 @@ static void show(const tl_message *m, char *to)
     }
     switch (m->kind) {
     case TL_ATTENTION: sprintf(to, "; reason=%s; on=%d", REASONS[m->reason], m->flag); break;
-    case TL_OVERRIDE:
-    case TL_ACKNOWLEDGE: sprintf(to, "; reason=%s", REASONS[m->reason]); break;
+    case TL_ACKNOWLEDGE:
+    case TL_OVERRIDE: sprintf(to, "; reason=%s", REASONS[m->reason]); break;
+    case TL_QUERY_PRICES: sprintf(to, "; version=%" PRIu32 "; part=%u", m->cart.catalogue_version, m->part); break;
+    case TL_QUERY_PRICE: sprintf(to, "; sku=%s", m->text); break;
+    case TL_PRICE:
+        to += sprintf(to, "; sku=%s; unit=", m->text);
+        to += m->flag ? sprintf(to, "%" PRId64, m->amount_minor) : sprintf(to, "none");
+        sprintf(to, "; currency=%s; catalogue=%" PRIu32, m->cart.currency, m->cart.catalogue_version);
+        break;
+    case TL_THUMBNAIL:
+        to += sprintf(to, "; part=%u; parts=%u; jpeg=", m->part, m->parts);
+        hex(m->jpeg, m->jpeg_length, to);
+        break;
+    case TL_PRICES:
+        to += sprintf(to, "; version=%" PRIu32 "; part=%u; parts=%u; currency=%s", m->cart.catalogue_version, m->part,
+                      m->parts, m->cart.currency);
+        for (size_t i = 0; i < m->cart.count; i++) {
+            to += sprintf(to, "; price=%s|%" PRId64, m->cart.lines[i].sku, m->cart.lines[i].unit_minor);
+        }
+        break;
     case TL_MEMBER: sprintf(to, "; member=%s; score=%u", m->text, m->score_permille); break;
     case TL_STATE: sprintf(to, "; phase=%s; rung=%s; reason=%s", PHASES[m->phase], RUNGS[m->rung], m->text); break;
     case TL_CLOCK: sprintf(to, "; unix_s=%" PRIu64 "; trusted=%d", m->unix_s, m->flag); break;
     case TL_PAID: sprintf(to, "; tender=%s; amount=%" PRId64, TENDERS[m->tender], m->amount_minor); break;
     case TL_LANGUAGE: sprintf(to, "; code=%s", m->language); break;
-    case TL_QUERY_PRICES: sprintf(to, "; version=%" PRIu32 "; part=%u", m->version, m->part); break;
-    case TL_QUERY_PRICE: sprintf(to, "; sku=%s", m->text); break;
-    case TL_PRICE:
-        to += sprintf(to, "; sku=%s; unit=", m->text);
-        to += m->flag ? sprintf(to, "%" PRId64, m->prices[0].unit_minor) : sprintf(to, "none");
-        sprintf(to, "; currency=%s; catalogue=%" PRIu32, m->currency, m->version);
-        break;
-    case TL_PRICES:
-        to += sprintf(to, "; version=%" PRIu32 "; part=%u; parts=%u; currency=%s", m->version, m->part, m->parts,
-                      m->currency);
-        for (size_t i = 0; i < m->count; i++) {
-            to += sprintf(to, "; price=%s|%" PRId64, m->prices[i].sku, m->prices[i].unit_minor);
-        }
-        break;
-    case TL_THUMBNAIL:
-        to += sprintf(to, "; part=%u; parts=%u; jpeg=", m->part, m->parts);
-        hex(m->jpeg, m->count, to);
-        break;
     default: break;
     }
 }

@@ -1,6 +1,6 @@
 """A whole POS in Python: shows the cart, takes the money, books each sale once, whatever happens meanwhile.
 
-    python3 example_pos.py --port /dev/ttyUSB0 --journal pos.journal [--counter N] [--key FILE] [--auto]
+    python3 example_pos.py --port /dev/ttyUSB0 --journal pos.journal [--counter N] [--key-file FILE] [--auto]
 
 Without --auto, type `p` and Enter to pay the offer, `c` and Enter to cancel it. With pyserial installed any port
 that it knows will do, without it any tty of a POSIX system.
@@ -62,12 +62,11 @@ def main():
     arguments.add_argument("--port", required=True)
     arguments.add_argument("--journal", required=True)
     arguments.add_argument("--counter", type=int, default=1)
-    arguments.add_argument("--key", type=Path, help="file with ID:HEX; the link is secured then")
-    arguments.add_argument("--other-key", type=Path, help="the other one while keys are changed")
+    arguments.add_argument("--key-file", type=Path, help="the link is secured with the key in it")
     arguments.add_argument("--auto", action="store_true", help="pay every offer at once")
     options = arguments.parse_args()
 
-    keys = [Key.read(path.read_text()) if path else None for path in (options.key, options.other_key)]
+    keys = Key.read_file(options.key_file.read_text()) if options.key_file else []
     shop = Shop(Journal(options.journal), options.counter, *keys)
     line = open_line(options.port)
     while True:

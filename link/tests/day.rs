@@ -326,14 +326,15 @@ fn there(program: &str) -> bool {
     found
 }
 
-/// A key file beside the journal; the POS of a secured day first holds the till's key as its other one.
-fn key_files(place: &Path) -> [PathBuf; 2] {
-    [(3, SECRET), (4, [0x77; 32])].map(|(id, secret)| {
-        let path = place.join(format!("key{id}"));
+/// The POS of a secured day holds the till's key as its second one and follows.
+fn key_file(place: &Path) -> PathBuf {
+    let path = place.join("keys");
+    let line = |id: u8, secret: [u8; 32]| -> String {
         let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        std::fs::write(&path, format!("{id}:{digits}\n")).unwrap();
-        path
-    })
+        format!("{id}:{digits}\n")
+    };
+    std::fs::write(&path, format!("# new, old\n{}{}", line(4, [0x77; 32]), line(3, SECRET))).unwrap();
+    path
 }
 
 fn c_day(rounds: u32, secured: bool) {
@@ -345,12 +346,12 @@ fn c_day(rounds: u32, secured: bool) {
     let mut compile = Command::new("cc");
     compile.args(["-std=c99", "-O1", "till_link.c", "example_pos.c", "-o"]).arg(&program).current_dir(folder("c"));
     assert!(compile.status().unwrap().success());
-    let [key, other] = key_files(place.path());
+    let keys = key_file(place.path());
     a_day(rounds, secured, &|port| {
         let mut command = Command::new(&program);
         command.arg(port).arg(place.path().join("journal")).arg("1");
         if secured {
-            command.arg(&other).arg(&key);
+            command.arg(&keys);
         }
         command
     });
@@ -361,7 +362,7 @@ fn python_day(rounds: u32, secured: bool) {
         return;
     }
     let place = tempfile::tempdir().unwrap();
-    let [key, other] = key_files(place.path());
+    let keys = key_file(place.path());
     a_day(rounds, secured, &|port| {
         let mut command = Command::new("python3");
         command
@@ -370,7 +371,7 @@ fn python_day(rounds: u32, secured: bool) {
             .arg("--journal")
             .arg(place.path().join("journal"));
         if secured {
-            command.arg("--key").arg(&other).arg("--other-key").arg(&key);
+            command.arg("--key-file").arg(&keys);
         }
         command.current_dir(folder("python"));
         command

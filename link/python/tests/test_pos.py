@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from till_link import Config, Endpoint, Journal, Pos, Resume, Role, encode
+from till_link import Config, Endpoint, Journal, Key, Pos, Resume, Role, encode
 from till_link import message as m
 from till_link.journal import Damaged
 
@@ -89,6 +89,18 @@ class OneRead(unittest.TestCase):
             exchange(a, till, b, pos, 3000)
             self.assertEqual(received(till), [b"paid"])
             self.assertEqual(pos.acknowledged, 1)
+
+
+class KeyFile(unittest.TestCase):
+    def test_one_key_or_two_and_comments(self):
+        digits = bytes(range(32)).hex()
+        keys = Key.read_file(f"# ours\n\n 3:{digits} # till\r\n255:{digits.upper()}")
+        self.assertEqual(keys, [Key(3, bytes(range(32))), Key(255, bytes(range(32)))])
+        self.assertNotIn(digits, repr(keys))
+        three = "\n".join(f"{i}:{digits}" for i in (1, 2, 3))
+        for text in ["", "# none", f"0:{digits}", f"256:{digits}", f"3:{digits}00", "3:0001", "x", f"3:{digits} x", three]:
+            with self.subTest(text), self.assertRaises(ValueError):
+                Key.read_file(text)
 
 
 class JournalOnDisk(unittest.TestCase):

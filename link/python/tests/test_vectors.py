@@ -25,7 +25,9 @@ def show(value):
         parts.append("Attention")
     else:
         parts.append(type(value).__name__)
-    keys = {"amount_minor": "amount", "score_permille": "score", "unit_minor": "unit", "catalogue_version": "catalogue"}
+    keys = {
+        "amount_minor": "amount", "score_permille": "score", "unit_minor": "unit", "catalogue_version": "catalogue",
+    }  # fmt: skip
     for key, item in vars(value).items():
         key = keys.get(key, key)
         if isinstance(item, m.Cart):
@@ -35,6 +37,10 @@ def show(value):
                 parts.append("line=" + "|".join(map(str, fields + [int(e.mass_agrees)])))
             parts.append(f"total={item.total_minor}; currency={item.currency.decode()}")
             parts.append(f"catalogue={item.catalogue_version}; mass_g={item.mass_g}")
+        elif isinstance(item, tuple):
+            parts += [f"price={price.sku}|{price.unit_minor}" for price in item]
+        elif key == "jpeg":
+            parts.append(f"jpeg={item.hex()}")
         elif isinstance(item, m.SaleId):
             parts.append(f"sale={item.counter}/{item.epoch}/{item.session}")
         elif item is None:
@@ -43,10 +49,6 @@ def show(value):
             parts.append(f"{key}={int(item)}")
         elif isinstance(item, m.IntEnum):
             parts.append(f"{key}={item.name}")
-        elif key == "jpeg":
-            parts.append(f"jpeg={item.hex()}")
-        elif key == "prices":
-            parts.extend(f"price={price.sku}|{price.unit_minor}" for price in item)
         elif isinstance(item, bytes):
             parts.append(f"{key}={item.decode()}")
         else:

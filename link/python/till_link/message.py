@@ -128,6 +128,21 @@ def _text(most: int) -> Codec:
     return Codec(read, write)
 
 
+def _bytes(most: int) -> Codec:
+    def read(r: Reader) -> bytes:
+        length = r.varint(32)
+        if length > most:
+            raise DecodeError("too_long")
+        return r.take(length)
+
+    def write(data: bytes) -> bytes:
+        if len(data) > most:
+            raise ValueError(f"{len(data)} bytes where {most} fit")
+        return _varint(len(data), 32) + data
+
+    return Codec(read, write)
+
+
 def _raw(count: int) -> Codec:
     def write(value: bytes) -> bytes:
         if len(value) != count:
@@ -135,21 +150,6 @@ def _raw(count: int) -> Codec:
         return value
 
     return Codec(lambda r: r.take(count), write)
-
-
-def _bytes(most: int) -> Codec:
-    def read(r: Reader) -> bytes:
-        count = r.varint(32)
-        if count > most:
-            raise DecodeError("too_long")
-        return r.take(count)
-
-    def write(value: bytes) -> bytes:
-        if len(value) > most:
-            raise ValueError(f"{len(value)} bytes where {most} fit")
-        return _varint(len(value), 32) + value
-
-    return Codec(read, write)
 
 
 def _enum(cls: Type[IntEnum]) -> Codec:
@@ -314,8 +314,8 @@ class Cart:
 
 
 @dataclass(frozen=True)
-class UnitPrice:
-    """What one of a product costs, in minor units."""
+class ListPrice:
+    """What one product costs, in minor units."""
 
     sku: str = _as(_text(32))
     unit_minor: int = _as(I64)
@@ -480,7 +480,7 @@ class Prices(ToTill):
     part: int = _as(U16)
     parts: int = _as(U16)
     currency: bytes = _as(_raw(3))
-    prices: Tuple[UnitPrice, ...] = _as(_list(_struct(UnitPrice), 16))
+    prices: Tuple[ListPrice, ...] = _as(_list(_struct(ListPrice), 16))
 
 
 TO_POS: List[Type[ToPos]] = [

@@ -74,6 +74,10 @@ class Pos:
     def trouble(self, text: str) -> None:
         """Something that a person must see: a message that can't be read, a disk that can't be written."""
 
+    def prices(self, version: int, part: int) -> m.Prices:
+        """That part of the newest price list, part 0 if `version` is not the newest (7.1). This gives none."""
+        return m.Prices(0, 0, 0, b"XXX", ())
+
     # What the shop calls.
 
     def payable(self) -> Optional[m.Offer]:
@@ -95,6 +99,10 @@ class Pos:
         offer = self.payable()
         if offer is not None:
             self._say(m.Cancel(offer.sale))
+
+    def acknowledge(self, sale: Optional[m.SaleId], reason: m.Attention) -> None:
+        """A person has seen what Attention told, and comes (L-092)."""
+        self._say(m.Acknowledge(sale, reason))
 
     def override(self, sale: m.SaleId, reason: m.Attention) -> None:
         """A person settled what Attention told."""
@@ -188,7 +196,9 @@ class Pos:
             return
         if self._open and not ours:
             self.show(message)
-        if not message.durable:
+        if isinstance(message, m.QueryPrices):
+            self.send(self.prices(message.version, message.part))
+        if not message.durable or message.sale is None:
             return
         sale = self._sale(message.sale)
         if isinstance(message, m.Paid):

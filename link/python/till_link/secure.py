@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 from .frame import SEAL_BYTES, SEALED, encode_frame
 
@@ -32,9 +32,20 @@ class Key:
 
     @classmethod
     def read(cls, text: str) -> "Key":
-        """From `ID:HEX`, as a key file has it."""
-        number, _, digits = text.strip().partition(":")
+        """From `ID:HEX`."""
+        number, _, digits = text.partition(":")
+        if not number.isdecimal() or len(digits) != 64:
+            raise ValueError("a key is its number, a colon and 64 hexadecimal digits")
         return cls(int(number), bytes.fromhex(digits))
+
+    @classmethod
+    def read_file(cls, text: str) -> "List[Key]":
+        """From the text of a key file (8.2): the key, and that of a rotation if there is a second one."""
+        lines = [line.split("#")[0].strip() for line in text.splitlines()]
+        keys = [cls.read(line) for line in lines if line]
+        if not 1 <= len(keys) <= 2:
+            raise ValueError(f"{len(keys)} keys in a file for one or two")
+        return keys
 
     def derive(self, label: str, *parts: bytes) -> bytes:
         """8.2."""
