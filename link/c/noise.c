@@ -41,7 +41,7 @@ static void noise(bool secured)
     unsigned long decoded = 0;
     config.keys[0].id = secured ? 1 : 0;
     tl_init(&end, &config, 0, 0, 0, 1, 0);
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 40000; i++) {
         size_t length = 0, n = roll(60);
         for (size_t k = 0; k < n; k++) {
             bytes[k] = (uint8_t)(roll(3) == 0 ? roll(256) : roll(4));
@@ -56,7 +56,7 @@ static void noise(bool secured)
         while (tl_poll(&end, now, &source, wire, NULL, NULL) != 0) {
         }
     }
-    printf("noise: %lu of 100000 decoded, %llu frames, %llu bad CRC, %llu malformed, %llu bad MAC\n", decoded,
+    printf("noise: %lu of 40000 decoded, %llu frames, %llu bad CRC, %llu malformed, %llu bad MAC\n", decoded,
            (unsigned long long)end.stats.frames_in, (unsigned long long)end.stats.bad_crc,
            (unsigned long long)end.stats.malformed, (unsigned long long)end.stats.bad_mac);
     if (decoded == 0 || end.stats.bad_crc == 0 || (end.stats.bad_mac != 0) != secured || (secured && end.stats.ups != 0)) {

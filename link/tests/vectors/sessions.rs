@@ -212,6 +212,39 @@ pub fn weather(seed: u32, role: Role, keys: Option<Keys>, hurt: u32, reboots: bo
     if role == Role::Till { till.steps } else { pos.steps }
 }
 
+fn one(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut wire = [0; WIRE_BYTES_MAX];
+    let n = frame::encode(kind, &[payload], &mut wire).unwrap();
+    wire[..n].to_vec()
+}
+
+fn hello(head: [u8; 5], words: [u32; 8]) -> Vec<u8> {
+    let bytes: Vec<u8> = head.into_iter().chain(words.into_iter().flat_map(u32::to_le_bytes)).collect();
+    one(Kind::Hello, &bytes)
+}
+
+fn pair(epoch: u32, sequence: u32) -> Vec<u8> {
+    [epoch.to_le_bytes(), sequence.to_le_bytes()].concat()
+}
+
+/// A message, and in the same read the HELLO of the till's next life, which has found an old HELLO of ours: what the
+/// application is still storing is not handed over again.
+fn one_read() -> Vec<String> {
+    let config = Config { role: Role::Pos, counter: 3, epoch: 9, boot: 2_000, window: 4 };
+    let schema = till_link::message::SCHEMA;
+    let offer = one(Kind::Data, &[&pair(7, 1)[..], b"offer"].concat());
+    let lives = [1, 2].map(|boot| hello([1, 0, 0, 0, 0], [schema, 3, boot, 2_000, 7, 1, 9, 0]));
+    let mut pos = Written::new(config, None, 1);
+    pos.poll(0);
+    pos.receive(100, &lives[0]);
+    pos.poll(100);
+    pos.receive(200, &[&offer[..], &lives[1]].concat());
+    pos.poll(200);
+    pos.receive(300, &offer);
+    pos.poll(300);
+    pos.steps
+}
+
 /// What a hostile or broken till says to a POS.
 fn strangers() -> Vec<String> {
     let config = Config { role: Role::Pos, counter: 3, epoch: 9, boot: 2_000, window: 4 };
@@ -219,18 +252,6 @@ fn strangers() -> Vec<String> {
     pos.append(0, b"one");
     pos.poll(0);
     let schema = till_link::message::SCHEMA;
-    let hello = |head: [u8; 5], words: [u32; 8]| {
-        let bytes: Vec<u8> = head.into_iter().chain(words.into_iter().flat_map(u32::to_le_bytes)).collect();
-        let mut wire = [0; WIRE_BYTES_MAX];
-        let n = frame::encode(Kind::Hello, &[&bytes], &mut wire).unwrap();
-        wire[..n].to_vec()
-    };
-    let one = |kind, parts: &[u8]| {
-        let mut wire = [0; WIRE_BYTES_MAX];
-        let n = frame::encode(kind, &[parts], &mut wire).unwrap();
-        wire[..n].to_vec()
-    };
-    let pair = |epoch: u32, sequence: u32| [epoch.to_le_bytes(), sequence.to_le_bytes()].concat();
     let mut now_ms = 100;
     for frame in [
         one(Kind::Data, &[&pair(7, 1)[..], b"before hello"].concat()),
@@ -316,6 +337,7 @@ pub fn all() -> Vec<Vector> {
         sessions.push((format!("rough with reboots {seed}"), weather(seed, role, None, 8, true, 1)));
     }
     sessions.push(("strangers".into(), strangers()));
+    sessions.push(("message and next life in one read".into(), one_read()));
     vectors(sessions)
 }
 
