@@ -16,11 +16,11 @@
 enum { DISK = 65536, LOG = 128 };
 
 static struct { uint8_t bytes[DISK]; uint64_t length; bool full; } disk;
-static struct { uint8_t bytes[LOG][160]; size_t lengths[LOG]; uint32_t count; } log_;
+static struct { uint8_t bytes[LOG][TL_PAYLOAD_MAX]; size_t lengths[LOG]; uint32_t count; } log_;
 static tl_pos pos;
 static tl_endpoint till;
 static tl_message message, heard;
-static unsigned booked, back, closed, no_disk, said_paid;
+static unsigned booked, back, closed, no_disk, unreadable, said_paid;
 static uint32_t boot;
 static uint64_t now;
 
@@ -72,6 +72,7 @@ static void told(void *c, tl_pos_event event, const tl_message *m, uint32_t numb
     back += event == TL_POS_GIVE_BACK;
     closed += event == TL_POS_CLOSED;
     no_disk += event == TL_POS_NO_DISK;
+    unreadable += event == TL_POS_UNREADABLE;
 }
 
 static void at_till(void *c, const tl_event *e)
@@ -133,7 +134,7 @@ static void new_day(void)
     const tl_config config = {.role = TL_ROLE_TILL, .counter = 1, .epoch = 7, .boot = 500, .window = 4};
     memset(&disk, 0, sizeof disk);
     memset(&log_, 0, sizeof log_);
-    said_paid = no_disk = 0;
+    said_paid = no_disk = unreadable = 0;
     now += 10000;
     tl_init(&till, &config, 0, 0, 0, 0, now);
     CHECK(start());
@@ -227,6 +228,14 @@ int main(void)
     talk();
     CHECK(booked == 0 && heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_PAID);
     CHECK(!tl_pos_payable(&pos, NULL, NULL));
+
+    /* The longest message that a frame holds, and no message that we know: stored, acknowledged, told. */
+    new_day();
+    log_.count = 1;
+    log_.lengths[1] = TL_PAYLOAD_MAX;
+    memset(log_.bytes[1], 0x5a, TL_PAYLOAD_MAX);
+    talk();
+    CHECK(till.acknowledged == 1 && unreadable == 1 && start() && unreadable == 2 && pos.resume_sequence == 1);
 
     /* Cut anywhere: whole records stay, and what they mean. Damaged before the end: told, never skipped. */
     new_day();
