@@ -18,9 +18,13 @@ pub mod trigger;
 // The append-only log on disk that every durable message enters before its first byte leaves.
 #[forbid(unsafe_code)]
 pub mod outbox;
+// Unit vectors by id, searched exactly: one piece for faces and products.
+pub mod gallery;
 // Frames to observations: pre-processing, heads, suppression, fusion over time.
 #[forbid(unsafe_code)]
 pub mod vision;
+// Who is known: thresholds from measured error rates, decisions over several frames.
+pub mod people;
 // The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
 #[forbid(unsafe_code)]
 pub mod checkout;

@@ -9,14 +9,19 @@ pub mod bench;
 pub mod catalogue;
 pub mod completions;
 pub mod config;
+pub mod curve_svg;
 pub mod curve_tray;
 pub mod demo;
 pub mod doctor;
 pub mod engine;
 pub mod engine_build;
+pub mod eval_identify;
 pub mod eval_tray;
+pub mod eval_verify;
 pub mod exit;
+pub mod faces;
 pub mod outbox;
+pub mod people;
 pub mod picture;
 pub mod pos;
 pub mod replay;
@@ -51,7 +56,7 @@ pub enum Command {
     Pos(pos::PosArgs),
     /// Play recorded sessions in lock-step; the same input gives the same bytes
     Replay(replay::ReplayArgs),
-    /// Measure a detector in carts and in mAP
+    /// Measure what is recognised: products and faces
     Eval {
         /// What to measure
         #[command(subcommand)]
@@ -63,6 +68,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// The books on disk: list, verify, export, repair
     Outbox(outbox::OutboxArgs),
+    /// Members: how sure one must be
+    People(people::PeopleArgs),
     /// Simulate counters with everything that goes wrong
     Sim(sim::SimArgs),
     /// Check the configuration
@@ -78,6 +85,10 @@ pub enum Command {
 pub enum Eval {
     /// Carts and boxes of a tray detector on pictures with COCO annotations
     Tray(eval_tray::EvalTrayArgs),
+    /// Pairs of faces: one person or two
+    Verify(eval_verify::EvalVerifyArgs),
+    /// Faces among members and strangers
+    Identify(eval_identify::EvalIdentifyArgs),
 }
 
 /// The clap command, for help texts and completions.
@@ -103,6 +114,9 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Eval { what: Eval::Tray(args) } => eval_tray::run(&args, out),
+        Command::Eval { what: Eval::Verify(args) } => eval_verify::run(&args, out),
+        Command::Eval { what: Eval::Identify(args) } => eval_identify::run(&args, out),
+        Command::People(args) => people::run(&args, out),
         Command::Engine(args) => engine::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),
     }

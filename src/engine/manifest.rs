@@ -32,6 +32,12 @@ const MODEL_BYTES_MAX: u64 = 1 << 30;
 pub enum Task {
     /// Boxes with a label and a score.
     Detect,
+    /// Faces with five landmarks.
+    #[serde(rename = "face-detect")]
+    FaceDetect,
+    /// A vector for an aligned face.
+    #[serde(rename = "face-embed")]
+    FaceEmbed,
 }
 
 /// The limits that were chosen on validation data.
@@ -47,7 +53,7 @@ pub struct Thresholds {
 }
 
 /// The labels in the order of the model's classes.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Labels {
     /// SKUs; the last ones may be [`UNKNOWN_LABEL`] and [`HAND_LABEL`].
@@ -103,8 +109,11 @@ struct Raw {
     head: HeadSpec,
     #[serde(default)]
     nms: NmsSpec,
-    thresholds: Thresholds,
+    thresholds: Option<Thresholds>,
+    #[serde(default)]
     labels: Labels,
+    #[serde(default)]
+    stages: Vec<String>,
     #[serde(default)]
     metrics: Vec<Metric>,
 }
@@ -134,10 +143,12 @@ pub struct Manifest {
     pub head: HeadSpec,
     /// How doubles are taken out.
     pub nms: NmsSpec,
-    /// Limits chosen on validation data.
+    /// Limits chosen on validation data; of an engine without a score, ones that nothing passes.
     pub thresholds: Thresholds,
-    /// Names of the classes.
+    /// Names of the classes; none for faces.
     pub labels: Labels,
+    /// Folders in `dir` with the further nets of a cascade, in their order, each with a manifest of its own.
+    pub stages: Vec<String>,
     /// What was measured, and on which data.
     pub metrics: Vec<Metric>,
 }
@@ -176,8 +187,9 @@ impl Manifest {
             input: raw.input,
             head: raw.head,
             nms: raw.nms,
-            thresholds: raw.thresholds,
+            thresholds: raw.thresholds.unwrap_or(Thresholds { score: 1.0, nms_iou: 0.0, sure: 1.0 }),
             labels: raw.labels,
+            stages: raw.stages,
             metrics: raw.metrics,
         })
     }
@@ -227,8 +239,11 @@ impl Raw {
         if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(name_ok) {
             return Err(format!("name = {:?}: 1 to 64 of a-z, 0-9, '-', '_', '.'", self.name));
         }
-        if self.file.is_empty() || Path::new(&self.file).file_name().is_none_or(|f| f != self.file.as_str()) {
+        if !is_plain(&self.file) {
             return Err(format!("file = {:?}: the name of a file in the engine's own folder", self.file));
+        }
+        if let Some(stage) = self.stages.iter().find(|s| !is_plain(s)) {
+            return Err(format!("stages: {stage:?}: the name of a folder in the engine's own folder"));
         }
         if self.sha256.len() != 64 || !self.sha256.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(format!("sha256 = {:?}: 64 hex digits, as sha256sum prints", self.sha256));
@@ -250,7 +265,12 @@ impl Raw {
         }
         self.head.check()?;
         self.nms.check()?;
-        let t = &self.thresholds;
+        let Some(t) = &self.thresholds else {
+            return match self.task {
+                Task::FaceEmbed => self.check_labels(),
+                Task::Detect | Task::FaceDetect => Err("[thresholds] is missing".into()),
+            };
+        };
         // Written so that NaN fails too.
         if !(t.score > 0.0 && t.score <= 1.0) {
             return Err(format!("[thresholds] score = {}: above 0, at most 1", t.score));
@@ -269,6 +289,12 @@ impl Raw {
             return Err(format!("[labels] names: {} labels, at most {LABELS_MAX}", names.len()));
         }
         let products = self.labels.products();
+        if self.task != Task::Detect {
+            return match names.is_empty() {
+                true => Ok(()),
+                false => Err("[labels]: a face engine has none".into()),
+            };
+        }
         if products == 0 {
             return Err("[labels] names: no product; reserved labels come last".into());
         }
@@ -289,6 +315,11 @@ impl Raw {
         }
         Ok(())
     }
+}
+
+/// True for the name of something in a folder: no path, no `..`.
+fn is_plain(name: &str) -> bool {
+    Path::new(name).file_name().is_some_and(|f| f == name)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -375,6 +406,9 @@ data = "test split"
             ("\"red\", \"green\", ", "", "no product"),
             ("\"green\", \"__unknown__\"", "\"__unknown__\", \"green\"", "come last"),
             ("value = 0.99", "value = \"high\"", "value"),
+            ("[input]", "stages = [\"../rnet\"]\n[input]", "own folder"),
+            ("task = \"detect\"", "task = \"face-detect\"", "a face engine has none"),
+            ("[thresholds]\nscore = 0.25\nnms_iou = 0.5\nsure = 0.6\n", "", "[thresholds] is missing"),
             ("source = \"made by hand\"", "", "source"),
         ] {
             assert!(GOOD.contains(from), "{from}");

@@ -3,6 +3,7 @@
 
 pub mod detection;
 pub mod error;
+pub mod face;
 pub mod head;
 pub mod metrics;
 pub mod nms;

@@ -35,6 +35,32 @@ pub enum HeadSpec {
     /// Boxes, scores and labels, finished in the graph: Faster, Cascade and Dynamic R-CNN, DetectoRS.
     #[serde(rename = "boxes")]
     Boxes(BoxesSpec),
+    /// One of the three nets of MTCNN's cascade; the first one has the other two as its stages.
+    #[serde(rename = "mtcnn")]
+    Mtcnn(OneOutput),
+    /// BlazeFace of 128x128 pixels: 896 anchors, six key points; landmarks by its stage, MTCNN's third net.
+    #[serde(rename = "blazeface")]
+    BlazeFace(OneOutput),
+    /// YuNet: strides 8, 16 and 32, five landmarks.
+    #[serde(rename = "yunet")]
+    YuNet(OneOutput),
+    /// A vector of a face aligned to the template of 112x112 pixels: MobileFaceNet, ArcFace, FaceNet.
+    #[serde(rename = "face-vector")]
+    FaceVector(FaceVectorSpec),
+}
+
+/// `face-vector`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaceVectorSpec {
+    /// The output's name in the model.
+    pub output: String,
+    /// The vector is the sum over the face and its mirror image. Default false.
+    #[serde(default)]
+    pub flip: bool,
+    /// The input is brought to mean 0 and deviation 1 first, as FaceNet's. Default false.
+    #[serde(default)]
+    pub prewhiten: bool,
 }
 
 /// A head that reads one output.
@@ -222,7 +248,10 @@ impl HeadSpec {
     /// Names of the outputs that are read.
     pub fn outputs(&self) -> Vec<&str> {
         let lists: [&[String]; 3] = match self {
-            Self::YoloV8(s) | Self::YoloV5(s) => [std::slice::from_ref(&s.output), &[], &[]],
+            Self::YoloV8(s) | Self::YoloV5(s) | Self::Mtcnn(s) | Self::BlazeFace(s) | Self::YuNet(s) => {
+                [std::slice::from_ref(&s.output), &[], &[]]
+            }
+            Self::FaceVector(s) => [std::slice::from_ref(&s.output), &[], &[]],
             Self::YoloV8Maps(s) => [&s.outputs, &[], &[]],
             Self::YoloV5Maps(s) => [&s.outputs, &[], &[]],
             Self::Ssd(s) => [&s.boxes, &s.scores, &[]],

@@ -6,7 +6,7 @@
 //! Each row of the frame is converted to RGB at most once and resized across at once; the last two such
 //! rows are kept, and every row of the output is a blend of two of them. Read next: `pixels`.
 
-mod pixels;
+pub(super) mod pixels;
 
 use crate::capture::{Frame, Matrix};
 use crate::engine::{Colour, Fit, InputSpec, Layout};

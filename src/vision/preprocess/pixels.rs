@@ -5,13 +5,13 @@
 use crate::capture::{Frame, Matrix, PixelFormat};
 
 /// Pixels a side; larger frames are refused.
-pub(super) const SIDE_MAX: u32 = 16_384;
+pub(in crate::vision) const SIDE_MAX: u32 = 16_384;
 
 /// Red, green, blue in 0..=255 and a fourth lane that makes a pixel one vector of the machine.
-pub(super) type Pixel = [f32; 4];
+pub(in crate::vision) type Pixel = [f32; 4];
 
 /// One matrix's sums by sample: no conversion from integers in the loop.
-pub(super) struct Yuv {
+pub(in crate::vision) struct Yuv {
     matrix: Matrix,
     luma: [f32; 256],
     u: [Pixel; 256],
@@ -21,7 +21,7 @@ pub(super) struct Yuv {
 impl Yuv {
     /// The sums of `matrix` for 8-bit samples, by the weights of red and blue in its luma
     /// (ITU-R BT.601-7 and BT.709-6, section 3).
-    pub(super) fn new(matrix: Matrix) -> Self {
+    pub(in crate::vision) fn new(matrix: Matrix) -> Self {
         let (red, blue) = match matrix {
             Matrix::Bt601 | Matrix::Bt601Full => (0.299, 0.114),
             Matrix::Bt709 | Matrix::Bt709Full => (0.2126, 0.0722),
@@ -42,7 +42,7 @@ impl Yuv {
     }
 
     /// Changes to another matrix, in place.
-    pub(super) fn set(&mut self, matrix: Matrix) {
+    pub(in crate::vision) fn set(&mut self, matrix: Matrix) {
         if self.matrix != matrix {
             *self = Self::new(matrix);
         }
@@ -76,13 +76,13 @@ impl Yuv {
 }
 
 /// A frame whose planes were found to lie inside its bytes.
-pub(super) struct Picture<'a> {
+pub(in crate::vision) struct Picture<'a> {
     frame: &'a Frame,
 }
 
 impl<'a> Picture<'a> {
     /// Checks the frame. The error says what doesn't fit.
-    pub(super) fn of(frame: &'a Frame) -> Result<Self, String> {
+    pub(in crate::vision) fn of(frame: &'a Frame) -> Result<Self, String> {
         if !(1..=SIDE_MAX).contains(&frame.width) || !(1..=SIDE_MAX).contains(&frame.height) {
             return Err(format!("{} x {} pixels, allowed are 1 to {SIDE_MAX} a side", frame.width, frame.height));
         }
@@ -120,7 +120,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Row `y` as RGB into `out`, which is as long as the frame is wide.
-    pub(super) fn rgb(&self, y: usize, yuv: &Yuv, out: &mut [Pixel]) {
+    pub(in crate::vision) fn rgb(&self, y: usize, yuv: &Yuv, out: &mut [Pixel]) {
         let w = out.len();
         let cw = w.div_ceil(2);
         match self.frame.format {

@@ -1,0 +1,202 @@
+//! Unit vectors by id, searched exactly: one piece for faces and, later, for products. A gallery belongs to one
+//! network; vectors of another one are refused, because between two networks a distance means nothing. Vectors are
+//! never printed, logged or written by this room. Read next: `search`.
+
+pub mod half;
+pub mod search;
+
+use std::fmt;
+
+pub use search::{Found, Match};
+
+/// How vectors are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Four bytes a value.
+    F32,
+    /// Two bytes a value; a score is off by at most 0.0005.
+    F16,
+}
+
+/// What kind of failure it was; what to do next depends on this alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GalleryErrorKind {
+    /// Another number of values than the gallery's.
+    Dimensions,
+    /// No unit vector: no numbers, or another length than 1.
+    Vector,
+    /// Made by another network.
+    Network,
+    /// As many vectors as an index can name.
+    Full,
+}
+
+/// A vector that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GalleryError {
+    /// Decides what happens next.
+    pub kind: GalleryErrorKind,
+    /// For people: what was found. Never holds a value of the vector.
+    pub message: String,
+}
+
+impl fmt::Display for GalleryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gallery: {}", self.message)
+    }
+}
+
+impl std::error::Error for GalleryError {}
+
+/// Lengths within this of 1 are 1.
+const LENGTH_TOLERANCE: f64 = 1e-3;
+
+/// The values, one vector after the other.
+#[derive(Clone)]
+enum Values {
+    F32(Vec<f32>),
+    F16(Vec<u16>),
+}
+
+/// Vectors of one network, each with the id it stands for; several may stand for one id.
+#[derive(Clone)]
+pub struct Gallery {
+    network: String,
+    dimensions: usize,
+    ids: Vec<u32>,
+    values: Values,
+}
+
+impl Gallery {
+    /// An empty gallery of vectors of `dimensions` values, made by the network with this hash.
+    pub fn new(network: impl Into<String>, dimensions: usize, precision: Precision) -> Self {
+        let values = match precision {
+            Precision::F32 => Values::F32(Vec::new()),
+            Precision::F16 => Values::F16(Vec::new()),
+        };
+        Self { network: network.into(), dimensions, ids: Vec::new(), values }
+    }
+
+    /// Vectors.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// True without vectors.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Hash of the network that made the vectors.
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// Adds a vector for `id`, made by `network`.
+    ///
+    /// # Errors
+    /// A vector that the gallery can't hold; it is then as it was.
+    pub fn push(&mut self, network: &str, id: u32, vector: &[f32]) -> Result<(), GalleryError> {
+        let error = |kind, message| Err(GalleryError { kind, message });
+        if network != self.network {
+            let message = format!("made by network {network}, the gallery is of {}: enrol anew", self.network);
+            return error(GalleryErrorKind::Network, message);
+        }
+        self.check(vector)?;
+        if self.ids.len() >= u32::MAX as usize {
+            return error(GalleryErrorKind::Full, format!("{} vectors", self.ids.len()));
+        }
+        match &mut self.values {
+            Values::F32(v) => v.extend_from_slice(vector),
+            Values::F16(v) => v.extend(vector.iter().map(|x| half::from_f32(*x))),
+        }
+        self.ids.push(id);
+        Ok(())
+    }
+
+    /// Removes every vector of `id`, overwriting its values; says how many there were.
+    pub fn remove(&mut self, id: u32) -> usize {
+        let before = self.ids.len();
+        let mut kept = 0;
+        for i in 0..before {
+            if self.ids[i] != id {
+                self.ids[kept] = self.ids[i];
+                self.copy_within(i, kept);
+                kept += 1;
+            }
+        }
+        self.ids.truncate(kept);
+        let end = kept * self.dimensions;
+        match &mut self.values {
+            Values::F32(v) => {
+                v[end..].fill(0.0);
+                v.truncate(end);
+            }
+            Values::F16(v) => {
+                v[end..].fill(0);
+                v.truncate(end);
+            }
+        }
+        before - kept
+    }
+
+    fn copy_within(&mut self, from: usize, to: usize) {
+        let n = self.dimensions;
+        match &mut self.values {
+            Values::F32(v) => v.copy_within(from * n..(from + 1) * n, to * n),
+            Values::F16(v) => v.copy_within(from * n..(from + 1) * n, to * n),
+        }
+    }
+
+    fn check(&self, vector: &[f32]) -> Result<(), GalleryError> {
+        if vector.len() != self.dimensions {
+            let message = format!("{} values, the gallery's vectors have {}", vector.len(), self.dimensions);
+            return Err(GalleryError { kind: GalleryErrorKind::Dimensions, message });
+        }
+        let length = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+        if length.is_nan() || (length - 1.0).abs() > LENGTH_TOLERANCE {
+            let message = format!("a vector of length {length:.3}, unit vectors are kept");
+            return Err(GalleryError { kind: GalleryErrorKind::Vector, message });
+        }
+        Ok(())
+    }
+}
+
+/// Says how much there is, not what.
+impl fmt::Debug for Gallery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gallery({} vectors of {} values)", self.len(), self.dimensions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_unit_vector_of_this_network_is_refused() {
+        let mut g = Gallery::new("a", 2, Precision::F32);
+        let kind = |g: &mut Gallery, network: &str, v: &[f32]| g.push(network, 1, v).unwrap_err().kind;
+        assert_eq!(kind(&mut g, "b", &[1.0, 0.0]), GalleryErrorKind::Network);
+        assert_eq!(kind(&mut g, "a", &[1.0]), GalleryErrorKind::Dimensions);
+        for bad in [[f32::NAN, 0.0], [0.0, 0.0], [f32::INFINITY, 0.0], [2.0, 0.0]] {
+            assert_eq!(kind(&mut g, "a", &bad), GalleryErrorKind::Vector, "{bad:?}");
+        }
+        assert!(g.is_empty());
+    }
+
+    #[test]
+    fn removal_takes_every_vector_of_the_id_and_no_other() {
+        for precision in [Precision::F32, Precision::F16] {
+            let mut g = Gallery::new("a", 2, precision);
+            for (id, v) in [(1, [1.0, 0.0]), (2, [0.0, 1.0]), (1, [0.6, 0.8]), (3, [-1.0, 0.0])] {
+                g.push("a", id, &v).unwrap();
+            }
+            assert_eq!((g.remove(1), g.remove(1), g.len()), (2, 0, 2));
+            let found = g.search(&[0.0, 1.0]).unwrap();
+            assert_eq!(found.best.unwrap().id, 2);
+            assert_eq!(g.search(&[-1.0, 0.0]).unwrap().best.unwrap().id, 3);
+            assert_eq!(format!("{g:?}"), "Gallery(2 vectors of 2 values)");
+        }
+    }
+}

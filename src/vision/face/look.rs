@@ -1,0 +1,122 @@
+//! The whole way from a frame of the face camera to one person's face and, asked for, its vector. After the first
+//! frame of a size nothing is allocated. Keeps the last frame in memory, nowhere else; [`FaceVision::forget`] ends it.
+
+use std::path::Path;
+
+use crate::capture::Frame;
+use crate::engine::{self, Choice, Manifest};
+use crate::vision::VisionError;
+
+use super::choose::Chooser;
+use super::detector::{self, FACES_MAX};
+use super::{Chosen, Embedder, Face, FaceDetector, Gate, Gates, Picture, Quality, Rule};
+
+/// What one frame said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Looked {
+    /// Nobody there.
+    Nobody,
+    /// "One person, please."
+    Several,
+    /// Somebody, but not for long enough.
+    Waiting,
+    /// Somebody who can't be seen well enough, and why.
+    Unfit(Gate, Quality),
+    /// A face to recognise.
+    Fit(Face, Quality),
+}
+
+/// Detector and embedder of the face camera.
+pub struct FaceVision {
+    detector: Box<dyn FaceDetector>,
+    embedder: Embedder,
+    picture: Picture,
+    faces: Vec<Face>,
+    chooser: Chooser,
+    gates: Gates,
+}
+
+impl FaceVision {
+    /// Loads both engines.
+    ///
+    /// # Errors
+    /// What the engines' folders or their heads have against it.
+    pub fn load(detector: &Path, embedder: &Path, choice: &Choice) -> Result<Self, VisionError> {
+        let detector = detector::load(detector, choice)?;
+        let manifest = Manifest::load(embedder)?;
+        let embedder = Embedder::new(&manifest, engine::load(&manifest, choice)?)?;
+        Ok(Self {
+            detector,
+            embedder,
+            picture: Picture::default(),
+            faces: Vec::with_capacity(FACES_MAX),
+            chooser: Chooser::new(Rule::default()),
+            gates: Gates::default(),
+        })
+    }
+
+    /// Other rules than the defaults.
+    pub fn with_rules(mut self, rule: Rule, gates: Gates) -> Self {
+        (self.chooser, self.gates) = (Chooser::new(rule), gates);
+        self
+    }
+
+    /// The embedder, for its size and identity.
+    pub fn embedder(&self) -> &Embedder {
+        &self.embedder
+    }
+
+    /// What runs the detector.
+    pub fn backend(&self) -> &'static str {
+        self.detector.backend()
+    }
+
+    /// Every face in `frame`, the surest first.
+    ///
+    /// # Errors
+    /// A frame that contradicts itself, or an inference that failed.
+    pub fn find(&mut self, frame: &Frame) -> Result<&[Face], VisionError> {
+        self.picture.fill(frame)?;
+        self.detector.detect(&self.picture, &mut self.faces)?;
+        Ok(&self.faces)
+    }
+
+    /// The person in front of the counter, by the rules of `choose` and `quality`.
+    ///
+    /// # Errors
+    /// As [`FaceVision::find`].
+    pub fn look(&mut self, frame: &Frame) -> Result<Looked, VisionError> {
+        self.find(frame)?;
+        let face = match self.chooser.choose(&self.faces, self.picture.width(), self.picture.height()) {
+            Chosen::Nobody => return Ok(Looked::Nobody),
+            Chosen::Several => return Ok(Looked::Several),
+            Chosen::Waiting(_) => return Ok(Looked::Waiting),
+            Chosen::One(face) => face,
+        };
+        let quality = Quality::of(&self.picture, &face);
+        Ok(match quality.fails(&self.gates) {
+            Some(gate) => Looked::Unfit(gate, quality),
+            None => Looked::Fit(face, quality),
+        })
+    }
+
+    /// Measures of a face of the last frame.
+    pub fn quality(&self, face: &Face) -> Quality {
+        Quality::of(&self.picture, face)
+    }
+
+    /// Replaces `out` by the unit vector of a face of the last frame.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed`].
+    pub fn embed(&mut self, face: &Face, out: &mut Vec<f32>) -> Result<(), VisionError> {
+        self.embedder.embed(&self.picture, face, out)
+    }
+
+    /// Wipes the last frame and who stood there.
+    pub fn forget(&mut self) {
+        self.picture.wipe();
+        self.faces.clear();
+        self.chooser.reset();
+    }
+}
