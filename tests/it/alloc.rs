@@ -46,7 +46,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Allocations of this thread while `f` runs.
-fn allocations<T>(f: impl FnOnce() -> T) -> (T, u64) {
+pub fn allocations<T>(f: impl FnOnce() -> T) -> (T, u64) {
     let before = COUNT.get();
     let value = f();
     (value, COUNT.get() - before)

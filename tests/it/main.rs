@@ -4,6 +4,7 @@ mod alloc;
 mod chain;
 mod crash;
 mod docs;
+mod heads;
 mod help;
 mod kill;
 mod parity;
