@@ -13,6 +13,7 @@ pub mod curve_svg;
 pub mod curve_tray;
 pub mod demo;
 pub mod doctor;
+pub mod draw;
 pub mod engine;
 pub mod engine_build;
 pub mod eval_identify;
@@ -28,6 +29,7 @@ pub mod replay;
 pub mod report_tray;
 pub mod run;
 pub mod sim;
+pub mod snap;
 pub mod status;
 
 pub use exit::{CliError, Exit};
@@ -52,6 +54,8 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Examine the box and say how to mend what is wrong
     Doctor(doctor::DoctorArgs),
+    /// Show what the tray camera sees, or collect its pictures
+    Snap(snap::SnapArgs),
     /// Run the reference POS at the other end of the serial line
     Pos(pos::PosArgs),
     /// Play recorded sessions in lock-step; the same input gives the same bytes
@@ -104,6 +108,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
     match cli.command {
         Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(&args),
+        Command::Snap(args) => snap::run(&args, out),
         Command::Pos(args) => pos::run(&args, out),
         Command::Replay(args) => replay::run(&args, out),
         Command::Sim(args) => sim::run(&args, out),
