@@ -1251,7 +1251,8 @@ static size_t data_frame(tl_endpoint *end, uint64_t now_ms, const tl_source *sou
     bool again;
     int length;
     base = base > end->acknowledged ? base : end->acknowledged;
-    if (sequence > source->last(source->context) || sequence - base > end->config.window) {
+    /* The last number of all has none after it to go on with: it is never sent. */
+    if (sequence == UINT32_MAX || sequence > source->last(source->context) || sequence - base > end->config.window) {
         return 0;
     }
     length = source->durable(source->context, sequence, end->scratch, TL_PAYLOAD_MAX);

@@ -440,7 +440,8 @@ impl Endpoint {
 
     fn data_frame(&mut self, now_ms: u64, source: &mut dyn Source, wire: &mut [u8]) -> Option<usize> {
         let sequence = self.next.max(source.first());
-        if sequence > source.last()
+        // The last number of all has none after it to go on with: it is never sent.
+        if sequence > source.last().min(u32::MAX - 1)
             || sequence.saturating_sub(self.acknowledged.max(source.first().saturating_sub(1))) > self.config.window
         {
             return None;

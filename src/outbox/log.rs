@@ -111,8 +111,10 @@ impl Log {
             }
             return Err(LogError::corrupt(file, 0, "the segment's header is damaged"));
         };
-        let expected = if self.segments.is_empty() { first.max(1) } else { self.last().saturating_add(1) };
-        if first != expected || (!self.segments.is_empty() && epoch != self.epoch) {
+        // A renamed file is found by its name again when it is written to.
+        let named = record::segment_first(name).unwrap_or(first).max(1);
+        let expected = if self.segments.is_empty() { named } else { self.last().saturating_add(1) };
+        if first != expected || first != named || (!self.segments.is_empty() && epoch != self.epoch) {
             let message =
                 format!("the segment begins with record {first} of epoch {epoch:08x}; record {expected} should follow");
             return Err(LogError::corrupt(file, 8, &message));
@@ -174,6 +176,7 @@ impl Log {
         let sequence = self
             .last()
             .checked_add(1)
+            .filter(|sequence| *sequence < u32::MAX)
             .ok_or_else(|| LogError::new(LogErrorKind::Full, &place, "all numbers of this epoch are used"))?;
         let length = (payload.len() + OVERHEAD_BYTES) as u64;
         let begin = self.segments.back().is_none_or(|segment| segment.bytes >= self.limits.segment_bytes);
