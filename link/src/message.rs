@@ -490,8 +490,9 @@ pub fn encode<'b, M: Serialize>(message: &M, buffer: &'b mut [u8]) -> Option<&'b
 /// assert_eq!(decode::<ToTill>(&[4, b'k', b'o', 0]), None);
 /// ```
 pub fn decode<'b, M: Deserialize<'b>>(bytes: &'b [u8]) -> Option<M> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((message, [])) => Some(message),
+    let mut rest = postcard::Deserializer::from_bytes(bytes);
+    match M::deserialize(&mut rest) {
+        Ok(message) if rest.finalize().is_ok_and(<[u8]>::is_empty) => Some(message),
         _ => None,
     }
 }
