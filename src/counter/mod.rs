@@ -211,16 +211,22 @@ impl Counter {
         if let Some(event) = self.scale.poll(now_ms) {
             self.step(now_ms, Input::Trigger(event));
         }
-        let moved = match wire {
-            Some(wire) => self.exchange(now_ms, wire),
+        let mut wire = wire;
+        let moved = match &mut wire {
+            Some(wire) => self.exchange(now_ms, *wire),
             None => Ok(false),
         };
+        let written = self.books.out().last();
         for command in std::mem::take(&mut self.commands) {
             self.command(now_ms, &command);
         }
         self.turn_prices(now_ms);
         self.step(now_ms, Input::Tick);
-        moved
+        match wire {
+            // What was decided just now leaves now, not after the driver's next pause.
+            Some(wire) if self.books.out().last() > written => Ok(moved? | self.exchange(now_ms, wire)?),
+            _ => moved,
+        }
     }
 
     fn exchange(&mut self, now_ms: u64, wire: &mut dyn Wire) -> Result<bool, PortError> {
