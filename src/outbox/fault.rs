@@ -22,6 +22,14 @@ pub enum Fault {
     Swallowed,
     /// The power fails: half of a write is done, everything afterwards fails until [`FaultDisk::reboot`].
     PowerCut,
+    /// The same with exactly so many bytes of a write done. Where `zeros` the file has its new length all the
+    /// same, and zeros in the place of the rest, as file systems leave it that note a length before its data.
+    Torn {
+        /// Bytes of the write.
+        done: u32,
+        /// What stands behind them.
+        zeros: bool,
+    },
 }
 
 /// What a power cut left of what was not synced.
@@ -47,6 +55,8 @@ struct State {
     names: BTreeMap<String, usize>,
     synced_names: BTreeMap<String, usize>,
     operations: u64,
+    tally: BTreeMap<&'static str, u64>,
+    writes: Vec<(u64, usize)>,
     plan: Option<(u64, Fault)>,
     forever: Option<Fault>,
     dead: bool,
@@ -72,6 +82,16 @@ impl FaultDisk {
     /// How many operations that change something were asked for so far.
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// The same by kind.
+    pub fn tally(&self) -> BTreeMap<&'static str, u64> {
+        self.state().tally.clone()
+    }
+
+    /// Of every write the number of its operation, and its length.
+    pub fn writes(&self) -> Vec<(u64, usize)> {
+        self.state().writes.clone()
     }
 
     /// Operation number `at` (from 0) meets `fault`, once.
@@ -145,12 +165,13 @@ struct FaultFs(FaultDisk);
 
 impl FaultFs {
     /// Counts an operation and says what it meets.
-    fn meet(state: &mut State) -> Result<Option<Fault>, io::Error> {
+    fn meet(state: &mut State, kind: &'static str) -> Result<Option<Fault>, io::Error> {
         if state.dead {
             return Err(Errno::IO.into());
         }
         let at = state.operations;
         state.operations += 1;
+        *state.tally.entry(kind).or_default() += 1;
         let fault = match state.plan {
             Some((planned, fault)) if planned == at => Some(fault),
             _ => state.forever,
@@ -158,7 +179,7 @@ impl FaultFs {
         match fault {
             Some(Fault::Eio) => Err(Errno::IO.into()),
             Some(Fault::ReadOnly) => Err(Errno::ROFS.into()),
-            Some(Fault::PowerCut) => {
+            Some(Fault::PowerCut | Fault::Torn { .. }) => {
                 state.dead = true;
                 Ok(fault)
             }
@@ -167,9 +188,9 @@ impl FaultFs {
     }
 
     /// An operation that is either done or not.
-    fn whole(&self, act: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
+    fn whole(&self, kind: &'static str, act: impl FnOnce(&mut State) -> io::Result<()>) -> io::Result<()> {
         let mut state = self.0.state();
-        match Self::meet(&mut state)? {
+        match Self::meet(&mut state, kind)? {
             None | Some(Fault::NoSpace | Fault::Swallowed) => act(&mut state),
             Some(_) => Err(Errno::IO.into()),
         }
@@ -229,7 +250,7 @@ impl Fs for FaultFs {
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
-        self.whole(|state| {
+        self.whole("create", |state| {
             if state.forever == Some(Fault::NoSpace) {
                 return Err(Errno::NOSPC.into());
             }
@@ -242,14 +263,23 @@ impl Fs for FaultFs {
 
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.state();
-        let fault = Self::meet(&mut state)?;
+        let fault = Self::meet(&mut state, "write")?;
+        let at = state.operations - 1;
+        state.writes.push((at, bytes.len()));
         let file = inode(&mut state, name)?;
         if fault == Some(Fault::Swallowed) {
             return Ok(());
         }
-        let kept = if fault.is_some() { bytes.len() / 2 } else { bytes.len() };
+        let kept = match fault {
+            None => bytes.len(),
+            Some(Fault::Torn { done, .. }) => done as usize,
+            Some(_) => bytes.len() / 2,
+        };
         file.now.resize(offset as usize, 0);
         file.now.extend_from_slice(bytes.get(..kept).unwrap_or(bytes));
+        if matches!(fault, Some(Fault::Torn { zeros: true, .. })) {
+            file.now.resize(offset as usize + bytes.len(), 0);
+        }
         match fault {
             None => Ok(()),
             Some(Fault::NoSpace) => Err(Errno::NOSPC.into()),
@@ -258,14 +288,14 @@ impl Fs for FaultFs {
     }
 
     fn truncate(&mut self, name: &str, length: u64) -> io::Result<()> {
-        self.whole(|state| {
+        self.whole("truncate", |state| {
             inode(state, name)?.now.truncate(length as usize);
             Ok(())
         })
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
-        self.whole(|state| {
+        self.whole("sync", |state| {
             if !state.lie_about_sync {
                 let file = inode(state, name)?;
                 file.synced = file.now.clone();
@@ -275,7 +305,7 @@ impl Fs for FaultFs {
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
-        self.whole(|state| {
+        self.whole("sync_folder", |state| {
             if !state.lie_about_folder_sync {
                 state.synced_names = state.names.clone();
             }
@@ -284,7 +314,7 @@ impl Fs for FaultFs {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.whole(|state| {
+        self.whole("rename", |state| {
             let index = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
             state.names.insert(to.to_owned(), index);
             Ok(())
@@ -292,6 +322,6 @@ impl Fs for FaultFs {
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.whole(|state| state.names.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into()))
+        self.whole("remove", |state| state.names.remove(name).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into()))
     }
 }

@@ -3,7 +3,7 @@
 //! four logs, with the power cut there, and for every moment, with either end or both killed. Whatever
 //! happens: each shopper who paid has one receipt, and nobody else has any.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use till::checkout::{Catalogue, Settings};
 use till::counter::{Counter, Rules};
@@ -75,6 +75,8 @@ const DAY: &[Visit] = &[
 struct Trouble {
     /// At operation so many of disk so many.
     fault: Option<(usize, u64, Fault)>,
+    /// After that, the power is cut again at so many operations of the same disk.
+    again: Option<u64>,
     /// Of what a power cut took, so much is there all the same.
     kept_permille: u32,
     /// At this step these ends (bits) are killed.
@@ -150,7 +152,10 @@ impl World {
         let of_end = 2 * end..2 * end + 2;
         if self.disks[of_end.clone()].iter().any(FaultDisk::is_dead) {
             self.kill(end);
-            self.disks[of_end].iter().for_each(|disk| disk.reboot(self.trouble.kept_permille));
+            self.disks[of_end.clone()].iter().for_each(|disk| disk.reboot(self.trouble.kept_permille));
+            if let (Some((disk, ..)), Some(again)) = (self.trouble.fault, self.trouble.again.take()) {
+                self.disks[disk].plan(self.disks[disk].operations() + again, Fault::PowerCut);
+            }
         }
         let is_down = if end == TILL { self.till.is_none() } else { self.pos.is_none() };
         if !is_down || self.now_ms < self.back_ms[end] {
@@ -160,7 +165,7 @@ impl World {
         let (out, inbox) = match self.logs(end) {
             Ok(logs) => logs,
             // The fault met the opening: it is tried again.
-            Err(_) if self.crashes == 0 => return self.kill(end),
+            Err(_) if self.crashes == 0 || self.disks[of_end].iter().any(FaultDisk::is_dead) => return self.kill(end),
             Err(error) => panic!("the books can't be opened: {error}"),
         };
         if end == TILL {
@@ -314,7 +319,8 @@ impl World {
         // A till whose disk refuses a payment takes its offer back: the POS must then give the money back, and
         // know it. Nothing else may lead there.
         let refunds = pos.ledger().refunds().len();
-        let refused = self.trouble.fault.is_some_and(|(_, _, fault)| fault != Fault::PowerCut);
+        let refused =
+            self.trouble.fault.is_some_and(|(_, _, fault)| !matches!(fault, Fault::PowerCut | Fault::Torn { .. }));
         if refunds > 0 && !refused || pos.ledger().unsettled().count() != 0 {
             return Err(self.story("money was taken that must be given back"));
         }
@@ -434,7 +440,8 @@ fn an_undisturbed_day_is_booked() {
 
 #[test]
 fn the_power_cut_at_every_operation_of_every_log_loses_and_doubles_nothing() {
-    let operations = day(Trouble::default()).unwrap().disks.map(|disk| disk.operations());
+    let undisturbed = day(Trouble::default()).unwrap();
+    let operations = undisturbed.disks.each_ref().map(FaultDisk::operations);
     let cuts = (0..4).flat_map(|disk| (0..operations[disk]).map(move |at| (disk, at)));
     let troubles = cuts.flat_map(|(disk, at)| {
         [0, 500, 999, 1_000].map(|kept_permille| Trouble {
@@ -446,7 +453,48 @@ fn the_power_cut_at_every_operation_of_every_log_loses_and_doubles_nothing() {
         })
     });
     println!("operations of the till's outbox and inbox, and of the POS's: {operations:?}");
+    let mut kinds = BTreeMap::new();
+    for (kind, n) in undisturbed.disks.iter().flat_map(FaultDisk::tally) {
+        *kinds.entry(kind).or_insert(0) += n;
+    }
+    println!("of them {kinds:?}; a log renames nothing");
+    assert_eq!((operations.iter().sum::<u64>(), kinds.get("rename")), (kinds.values().sum(), None));
     all("power cuts", troubles);
+}
+
+#[test]
+fn the_power_cut_at_every_byte_of_every_record_loses_and_doubles_nothing() {
+    let writes = day(Trouble::default()).unwrap().disks.map(|disk| disk.writes());
+    let last = writes.each_ref().map(|writes| writes.last().copied().unwrap());
+    println!("last records of the till's outbox and inbox, and of the POS's: {:?} bytes", last.map(|(_, bytes)| bytes));
+    let cuts = writes.into_iter().enumerate().flat_map(|(disk, writes)| {
+        writes.into_iter().flat_map(move |(at, bytes)| {
+            // The whole record, too: written, but its sync never said so.
+            (0..=bytes as u32).flat_map(move |done| [false, true].map(|zeros| (disk, at, Fault::Torn { done, zeros })))
+        })
+    });
+    let troubles = cuts.map(|(disk, at, fault)| Trouble {
+        fault: Some((disk, at, fault)),
+        kept_permille: 1_000,
+        down_ms: down_ms(at),
+        ..Trouble::default()
+    });
+    all("bytes of records", troubles);
+}
+
+#[test]
+fn the_power_cut_again_while_the_books_are_mended_loses_and_doubles_nothing() {
+    let operations = day(Trouble::default()).unwrap().disks.map(|disk| disk.operations());
+    let cuts = (0..4).flat_map(|disk| (0..operations[disk]).map(move |at| (disk, at)));
+    let troubles = cuts.flat_map(|(disk, at)| {
+        (0..4).map(move |again| Trouble {
+            fault: Some((disk, at, Fault::PowerCut)),
+            kept_permille: 999,
+            again: Some(again),
+            ..Trouble::default()
+        })
+    });
+    all("power cuts, and again", troubles);
 }
 
 #[test]
