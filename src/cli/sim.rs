@@ -19,8 +19,8 @@ pub struct SimArgs {
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = seeds)]
     pub seeds: Range<u64>,
     /// Plant a bug, to see it found: ack-before-fsync, forgot-parent-fsync, write-error-ignored,
-    /// crc-not-checked, outbox-not-kept, till-forgets-last, pos-forgets-last, money-before-journal,
-    /// mass-not-checked, unsure-charged
+    /// crc-not-checked, outbox-not-kept, till-forgets-last, pos-forgets-last, dedup-off-by-one,
+    /// money-before-journal, mass-not-checked, unsure-charged
     #[arg(long, value_name = "NAME")]
     pub plant: Option<Plant>,
     /// Print the story of the first seed in which something was found, or of the first seed

@@ -45,6 +45,8 @@ pub struct Booked {
     pub taken_minor: Option<i64>,
     /// How the counter closed it, and the total.
     pub closed: Option<(Outcome, i64)>,
+    /// How often its end stands in the journal: the ledger would hide that it came twice.
+    pub ends: u32,
     /// How many receipts were booked.
     pub receipts: u32,
     /// Money that is given back, minor units.
@@ -56,7 +58,7 @@ pub struct Booked {
 impl Booked {
     /// Whether the sale's money and its end fit together.
     fn is_settled(&self) -> bool {
-        let Self { taken_minor, closed, receipts, refunded_minor, contradicted } = *self;
+        let Self { taken_minor, closed, receipts, refunded_minor, contradicted, ends: _ } = *self;
         let fits = match (taken_minor, closed) {
             (Some(taken), Some((Outcome::Paid, total))) => taken == total && receipts == 1 && refunded_minor == 0,
             (Some(taken), Some(_)) => receipts == 0 && refunded_minor == taken,
@@ -187,6 +189,10 @@ impl Judge {
             if booked.receipts > 1 {
                 self.verdict.duplicated += 1;
                 self.find(now_ms, format!("sale {sale} has {} receipts", booked.receipts));
+            }
+            if booked.ends > 1 {
+                self.verdict.duplicated += 1;
+                self.find(now_ms, format!("sale {sale}: the POS was handed its end {} times", booked.ends));
             }
             if booked.taken_minor.is_some() && booked.closed.is_none() {
                 self.verdict.lost += 1;

@@ -33,6 +33,9 @@ plants! {
     TillForgetsLast = "till-forgets-last",
     /// After a restart the POS has forgotten the last thing that it acknowledged.
     PosForgetsLast = "pos-forgets-last",
+    /// After a restart the POS's window of what it has already had ends one short: the last message is taken
+    /// again.
+    DedupOffByOne = "dedup-off-by-one",
     /// The POS takes the money before its journal has the payment.
     MoneyBeforeJournal = "money-before-journal",
     /// The scale is not asked.

@@ -151,6 +151,7 @@ impl<N: Node> Power<N> {
         }
         match (self.plant, self.end) {
             (Some(Plant::PosForgetsLast), End::Pos) => forget_last(&self.disks[1]),
+            (Some(Plant::DedupOffByOne), End::Pos) => number_last_one_less(&self.disks[1]),
             (Some(Plant::TillForgetsLast), End::Till) => forget_last(&self.disks[0]),
             (Some(Plant::OutboxNotKept), End::Till) => self.disks[0] = FaultDisk::default(),
             _ => {}
@@ -186,6 +187,38 @@ impl<N: Node> Power<N> {
             });
         }
     }
+}
+
+/// The planted bug: the inbox's last record says that it is the one before, with a checksum that fits, so
+/// that the POS goes on from there.
+fn number_last_one_less(disk: &FaultDisk) {
+    let names = disk.fs().list().unwrap_or_default();
+    let Some(last) = names.iter().filter(|name| name.ends_with(".log")).max() else { return };
+    disk.damage(last, |bytes| {
+        let Some((at, end)) = last_record(bytes) else { return };
+        let Some((body, crc)) = bytes.get_mut(at..end).and_then(|record| record.split_last_chunk_mut::<4>()) else {
+            return;
+        };
+        // Length and number of the record, then epoch and number of the till's.
+        if let Some(number) = body.get_mut(12..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+            *number = u32::from_le_bytes(*number).saturating_sub(1).to_le_bytes();
+            *crc = till_link::frame::CRC.checksum(body).to_le_bytes();
+        }
+    });
+}
+
+/// Where the last whole record of a segment lies.
+fn last_record(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (mut at, mut found) = (20, None);
+    while let Some(length) = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()) {
+        let end = at.checked_add(12)?.checked_add(u32::from_le_bytes(*length) as usize)?;
+        if end > bytes.len() {
+            break;
+        }
+        found = Some((at, end));
+        at = end;
+    }
+    found
 }
 
 /// The planted bug: the last byte of the log's last segment goes, and with it the last record.

@@ -127,6 +127,7 @@ impl Shop {
                 let booked = sales.entry(sale).or_default();
                 booked.contradicted |= booked.closed.is_some_and(|closed| closed != (outcome, cart.total_minor));
                 booked.closed = Some((outcome, cart.total_minor));
+                booked.ends += 1;
             }
         }
         let ledger = self.pos.ledger();
