@@ -2,6 +2,7 @@
 
 mod alloc;
 mod chain;
+mod corpus;
 mod crash;
 mod docs;
 mod heads;

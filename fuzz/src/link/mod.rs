@@ -1,0 +1,13 @@
+//! Targets of the wire: one end never trusts what the other, or the line, brings.
+
+mod endpoint;
+mod frame;
+mod input;
+mod message;
+mod stranger;
+
+pub use endpoint::endpoint;
+pub use frame::frame;
+pub use input::Input;
+pub use message::message;
+pub use stranger::stranger;
