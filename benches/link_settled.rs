@@ -117,7 +117,7 @@ fn seen(goods: usize) -> TrayObservation {
         let item = TrayItem {
             track,
             class: Class::Product(0),
-            runner_up: None,
+            candidates: Default::default(),
             votes: 9,
             frames: 10,
             score_permille: 900,

@@ -42,6 +42,11 @@ fn one_end_against_a_stranger() {
 }
 
 #[test]
+fn ends_with_a_key_and_strangers_without() {
+    replay("secured", link::secured);
+}
+
+#[test]
 fn books_on_a_bad_disk() {
     replay("outbox", counter::outbox);
 }

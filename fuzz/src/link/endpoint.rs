@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use till_link::{Config, Endpoint, Event, Resume, Role, Source, WIRE_BYTES_MAX};
+use till_link::{Config, Endpoint, Event, Key, Resume, Role, Security, Source, WIRE_BYTES_MAX};
 
 use super::Input;
 
@@ -60,6 +60,7 @@ struct End {
     role: Role,
     endpoint: Endpoint,
     window: u32,
+    secured: bool,
     boot: u32,
     disk: Disk,
     /// Handed out, not stored yet.
@@ -73,12 +74,13 @@ struct End {
 }
 
 impl End {
-    fn new(role: Role, window: u32) -> Self {
+    fn new(role: Role, window: u32, secured: bool) -> Self {
         let disk = Disk::default();
         Self {
             role,
-            endpoint: boot(role, window, 1, &disk, 0),
+            endpoint: boot(role, window, secured, 1, &disk, 0),
             window,
+            secured,
             boot: 1,
             disk,
             pending: Vec::new(),
@@ -141,28 +143,40 @@ impl End {
         self.pending.clear();
         self.volatile.clear();
         self.boot += 1;
-        self.endpoint = boot(self.role, self.window, self.boot, &self.disk, now_ms);
+        self.endpoint = boot(self.role, self.window, self.secured, self.boot, &self.disk, now_ms);
     }
 }
 
-fn boot(role: Role, window: u32, boot: u32, disk: &Disk, now_ms: u64) -> Endpoint {
+fn boot(role: Role, window: u32, secured: bool, boot: u32, disk: &Disk, now_ms: u64) -> Endpoint {
     let other = if role == Role::Till { Role::Pos } else { Role::Till };
     let resume = match disk.inbox.len() as u32 {
         0 => Resume::default(),
         sequence => Resume { epoch: End::epoch(other), sequence },
     };
     let config = Config { role, counter: COUNTER, epoch: End::epoch(role), boot, window };
-    Endpoint::new(config, resume, disk.released, disk.last(), now_ms)
+    if !secured {
+        return Endpoint::new(config, resume, disk.released, disk.last(), now_ms);
+    }
+    // Stands for randomness: no other start of either end has it.
+    let mut seed = [role as u8; 32];
+    seed[..4].copy_from_slice(&boot.to_le_bytes());
+    let security = Security::new(Key::new(1, [0x42; 32]), None, seed);
+    Endpoint::secured(config, security, resume, disk.released, disk.last(), now_ms)
 }
 
 /// Two ends over a line that loses, flips, repeats, delays and replays, with reboots, reconnections and
 /// refused storage at any moment. Each message arrives once and in order, nothing is acknowledged that is
 /// not on the disk, and once the line is sound everything arrives.
 pub fn endpoint(data: &[u8]) {
+    two_ends(data, false);
+}
+
+/// As [`endpoint`], with or without a key that both ends hold.
+pub fn two_ends(data: &[u8], secured: bool) {
     let mut input = Input(data);
     let windows = input.byte();
-    let mut ends =
-        [End::new(Role::Till, u32::from(windows & 15) + 1), End::new(Role::Pos, u32::from(windows >> 4) + 1)];
+    let end = |role, window: u8| End::new(role, u32::from(window) + 1, secured);
+    let mut ends = [end(Role::Till, windows & 15), end(Role::Pos, windows >> 4)];
     let mut now_ms = 1u64;
     let mut number = 0u32;
     while !input.is_empty() {

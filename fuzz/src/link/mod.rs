@@ -4,10 +4,12 @@ mod endpoint;
 mod frame;
 mod input;
 mod message;
+mod secured;
 mod stranger;
 
 pub use endpoint::endpoint;
 pub use frame::frame;
 pub use input::Input;
 pub use message::message;
+pub use secured::secured;
 pub use stranger::stranger;

@@ -1,6 +1,8 @@
 use till_link::frame::{Kind, encode};
 use till_link::message::SCHEMA;
-use till_link::{Config, Endpoint, Event, PAYLOAD_BYTES_MAX, Resume, Role, Source, VERSION, WIRE_BYTES_MAX};
+use till_link::{
+    Config, Endpoint, Event, Key, PAYLOAD_BYTES_MAX, Resume, Role, Security, Source, VERSION, WIRE_BYTES_MAX,
+};
 
 use super::Input;
 
@@ -43,6 +45,11 @@ impl Source for Log {
 
 /// One end, and at the other a device that knows the frames and says anything whatever in any order.
 pub fn stranger(data: &[u8]) {
+    against(data, false);
+}
+
+/// As [`stranger`], against an end with or without a key. With one the stranger achieves nothing at all.
+pub fn against(data: &[u8], secured: bool) {
     let mut input = Input(data);
     let role = if input.byte() & 1 == 0 { Role::Till } else { Role::Pos };
     let config = Config { role, counter: input.word(), epoch: input.word(), boot: input.word(), window: input.word() };
@@ -52,9 +59,16 @@ pub fn stranger(data: &[u8]) {
     let first = acknowledged.saturating_add(1);
     let mut log = Log { first, last, unreadable: u32::from(input.byte()), volatile: 0 };
     let mut now_ms = 0u64;
-    let mut end = Endpoint::new(config, resume, acknowledged, last, now_ms);
+    let security = Security::new(Key::new(1, [0x42; 32]), None, [7; 32]);
+    let mut end = match secured {
+        false => Endpoint::new(config, resume, acknowledged, last, now_ms),
+        true => Endpoint::secured(config, security, resume, acknowledged, last, now_ms),
+    };
     let mut delivered = None;
     let mut hear = |event: Event<'_>| match event {
+        Event::Up { .. } | Event::Durable { .. } | Event::Volatile(_) | Event::Acknowledged { .. } if secured => {
+            panic!("without the key: {event:?}");
+        }
         Event::Durable { epoch, sequence, .. } => {
             if let Some((of, before)) = delivered {
                 assert!(of != epoch || sequence > before, "{sequence} came after {before}");
