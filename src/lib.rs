@@ -37,6 +37,8 @@ pub mod counter;
 // The reference POS: journal, screen in the terminal, scripted keys.
 #[forbid(unsafe_code)]
 pub mod pos;
+// The conformance player: a till that plays against any POS over a real line; probes of the line.
+pub mod conform;
 // Lock-step driver: footage and a script through every room, the same input giving the same bytes.
 #[forbid(unsafe_code)]
 pub mod replay;

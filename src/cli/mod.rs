@@ -21,6 +21,7 @@ pub mod eval_tray;
 pub mod eval_verify;
 pub mod exit;
 pub mod faces;
+pub mod link;
 pub mod outbox;
 pub mod people;
 pub mod picture;
@@ -70,6 +71,8 @@ pub enum Command {
     Engine(engine::EngineArgs),
     /// Time the counter's own work beside the raw engine's
     Bench(bench::BenchArgs),
+    /// The serial line to the POS: ping, loopback, conform
+    Link(link::LinkArgs),
     /// The books on disk: list, verify, export, repair
     Outbox(outbox::OutboxArgs),
     /// Members: how sure one must be
@@ -112,6 +115,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Pos(args) => pos::run(&args, out),
         Command::Replay(args) => replay::run(&args, out),
         Command::Sim(args) => sim::run(&args, out),
+        Command::Link(args) => link::run(&args, out),
         Command::Outbox(args) => outbox::run(&args, out),
         Command::Config(args) => config::run(&args, out),
         Command::Catalogue(args) => catalogue::run(&args, out),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ pub trait Wire: Send {
 pub struct SerialWire {
     uart: Uart,
     /// Holds the lock that keeps other tills out.
-    _lock: File,
+    lock: File,
 }
 
 impl SerialWire {
@@ -47,7 +48,14 @@ impl SerialWire {
         let mut uart = Uart::with_path(path, baud, Parity::None, 8, 1).map_err(failed)?;
         uart.set_read_mode(0, std::time::Duration::ZERO).map_err(failed)?;
         uart.set_write_mode(false).map_err(failed)?;
-        Ok(Self { uart, _lock: lock })
+        Ok(Self { uart, lock })
+    }
+}
+
+impl AsFd for SerialWire {
+    /// To wait on: the same tty.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 }
 

@@ -48,7 +48,7 @@ impl Ledger {
     pub fn heard(&mut self, message: ToPos) -> Option<PosEvent> {
         match message {
             ToPos::Offer { sale, revision, cart } => {
-                if self.booked.contains_key(&sale) {
+                if self.booked.contains_key(&sale) || self.unpaid.contains(&sale) {
                     return None;
                 }
                 let offer = Offer { sale, revision, cart };
@@ -122,9 +122,14 @@ impl Ledger {
         }
     }
 
-    /// The offer that can be paid now: not paid, not cancelled, not promised away.
+    /// The offer that can be paid now: it adds up (L-025), is not paid, not cancelled, not promised away.
     pub fn open_offer(&self) -> Option<&Offer> {
-        self.offer.as_ref().filter(|offer| !self.taken.contains_key(&offer.sale) && !self.barred.contains(&offer.sale))
+        self.offer.as_ref().filter(|offer| {
+            let cart = &offer.cart;
+            cart.sum_minor() == Some(cart.total_minor)
+                && !self.taken.contains_key(&offer.sale)
+                && !self.barred.contains(&offer.sale)
+        })
     }
 
     /// What became of `sale`: paid if its money was taken, else nothing, for ever.
@@ -159,13 +164,20 @@ mod tests {
     const SALE: SaleId = SaleId { counter: 1, epoch: 7, session: 3 };
 
     fn cart() -> Cart {
-        Cart {
-            lines: heapless::Vec::new(),
-            total_minor: 900,
-            currency: Currency(*b"KRW"),
-            catalogue_version: 1,
-            mass_g: 0,
-        }
+        let mut lines = heapless::Vec::new();
+        let evidence = till_link::Evidence::default();
+        let (sku, name) = (heapless::String::new(), heapless::String::new());
+        lines.push(till_link::Line { sku, name, unit_minor: 900, quantity: 1, evidence }).unwrap();
+        Cart { lines, total_minor: 900, currency: Currency(*b"KRW"), catalogue_version: 1, mass_g: 0 }
+    }
+
+    #[test]
+    fn no_money_is_taken_for_what_does_not_add_up_or_is_over() {
+        let mut ledger = Ledger::default();
+        ledger.heard(ToPos::Offer { sale: SALE, revision: 1, cart: Cart { total_minor: 90, ..cart() } });
+        assert_eq!(ledger.open_offer(), None, "L-025");
+        ledger.heard(closed(Outcome::Abandoned));
+        assert_eq!((ledger.heard(offer()), ledger.open_offer()), (None, None), "L-081");
     }
 
     fn offer() -> ToPos {

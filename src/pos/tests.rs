@@ -84,7 +84,11 @@ fn sale(session: u32) -> SaleId {
 }
 
 fn cart() -> Cart {
-    Cart { lines: heapless::Vec::new(), total_minor: 900, currency: Currency(*b"KRW"), catalogue_version: 1, mass_g: 0 }
+    let mut lines = heapless::Vec::new();
+    let evidence = till_link::Evidence::default();
+    let (sku, name) = (heapless::String::new(), heapless::String::new());
+    lines.push(till_link::Line { sku, name, unit_minor: 900, quantity: 1, evidence }).unwrap();
+    Cart { lines, total_minor: 900, currency: Currency(*b"KRW"), catalogue_version: 1, mass_g: 0 }
 }
 
 fn offer(session: u32) -> ToPos {

@@ -1,0 +1,54 @@
+//! Every requirement of `link/SPEC.md` that can be seen from the wire, as a check with its id. A check begins
+//! with a new life of the till, so that one failure does not make the next.
+
+mod durable;
+mod frames;
+mod link;
+mod noise;
+mod payment;
+
+use crate::conform::Level;
+use crate::conform::player::{Player, Step};
+
+/// One check.
+pub struct Check {
+    /// Of the requirement.
+    pub id: &'static str,
+    /// What of it.
+    pub name: &'static str,
+    /// From which level on.
+    pub level: Level,
+    /// Plays it.
+    pub run: fn(&mut Player<'_>) -> Step,
+}
+
+const fn check(id: &'static str, name: &'static str, level: Level, run: fn(&mut Player<'_>) -> Step) -> Check {
+    Check { id, name, level, run }
+}
+
+/// All of them, in the order in which they are made.
+pub fn all() -> impl Iterator<Item = &'static Check> {
+    link::CHECKS.iter().chain(frames::CHECKS).chain(durable::CHECKS).chain(payment::CHECKS).chain(noise::CHECKS)
+}
+
+/// Requirements that leave no mark on the wire, and why.
+pub const NOT_VISIBLE: &[(&str, &str)] = &[
+    ("L-002", "another rate is a matter of configuration"),
+    ("L-004", "modem lines are not part of the bytes"),
+    ("L-020", "the sender's shortest form is the till's to show; too long forms are played under L-022"),
+    ("L-023", "what a number means"),
+    ("L-024", "sales are named by the till"),
+    ("L-026", "carts are made by the till"),
+    ("L-061", "needs a disk that fails: fill the POS's disk and see that it acknowledges nothing"),
+    ("L-062", "needs a power cut between two writes: cut the power in the middle of a sale, many times"),
+    ("L-063", "a recommendation"),
+    ("L-071", "a POS sends hardly any volatile messages"),
+    ("L-072", "a recommendation"),
+    ("L-082", "a rule for the till"),
+    ("L-084", "money given back is not on the wire: see that the POS says so when a paid sale is closed otherwise"),
+    ("L-086", "a rule for the till"),
+    ("L-089", "a rule for the till"),
+    ("L-091", "a rule for the till"),
+    ("L-101", "about later versions"),
+    ("L-102", "about the vectors"),
+];
