@@ -11,6 +11,8 @@ use crate::conform::raw::{Ear, Heard};
 
 /// Bytes that are written at once.
 const BLOCK: usize = 64;
+/// A block is back, or lost, after this long without a byte: several times what a USB adapter gathers for.
+const BLOCK_MS: u64 = 60;
 /// After this long without a byte nothing comes any more.
 const QUIET_MS: u64 = 500;
 
@@ -87,13 +89,16 @@ pub fn loopback(line: &mut dyn Line, count: usize, seed: u64) -> io::Result<Loop
     let mut received = Vec::new();
     line.read(&mut received, line.now_ms() + 20)?;
     received.clear();
-    for block in sent.chunks(BLOCK) {
+    for (n, block) in sent.chunks(BLOCK).enumerate() {
         line.write(block)?;
-        // One block at a time on the line keeps any buffer on the way from running over.
+        // One block at a time on the line keeps any buffer on the way from running over; where nothing comes
+        // there is nothing to wait for.
         let goal = received.len() + block.len();
-        let until_ms = line.now_ms() + 200;
-        while received.len() < goal && line.now_ms() < until_ms && !(received.is_empty() && goal > 4 * BLOCK) {
-            line.read(&mut received, until_ms)?;
+        let mut came = n < 4 || !received.is_empty();
+        while came && received.len() < goal {
+            let before = received.len();
+            line.read(&mut received, line.now_ms() + BLOCK_MS)?;
+            came = received.len() > before;
         }
     }
     loop {

@@ -146,4 +146,6 @@ fn paid_and_cancelled(player: &Player<'_>) -> Option<String> {
 }
 
 #[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod alloc;
 mod chain;
 mod corpus;
+mod conform;
 mod crash;
 mod docs;
 mod heads;
