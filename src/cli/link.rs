@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::cli::{CliError, Exit};
+use crate::cli::{CliError, Exit, link_key};
 use crate::conform::ping::{Diagnosis, ping};
 use crate::conform::{self, Level, Plan, TtyLine, Verdict, loopback};
 use crate::port::{PortError, PortErrorKind};
@@ -34,6 +34,8 @@ pub enum Action {
     ///
     /// The POS is set to this counter number, takes no real money and pays every offer at once (or somebody does).
     Conform(ConformArgs),
+    /// The key that a counter and its POS share
+    Key(link_key::KeyArgs),
 }
 
 /// The port.
@@ -123,6 +125,7 @@ pub fn run(args: &LinkArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         Action::Ping(args) => run_ping(args, out),
         Action::Loopback(args) => run_loopback(args, out),
         Action::Conform(args) => run_conform(args, out),
+        Action::Key(args) => link_key::run(args, out),
     }
 }
 
@@ -252,7 +255,7 @@ fn run_conform(args: &ConformArgs, out: &mut dyn Write) -> Result<Exit, CliError
     let object = json!(report);
     if let Some(folder) = &args.report {
         std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("conformance.md"), report.markdown(conform::checks::NOT_VISIBLE))?;
+        std::fs::write(folder.join("conformance.md"), report.markdown(conform::checks::NOT_PLAYED))?;
         std::fs::write(folder.join("conformance.json"), format!("{object:#}\n"))?;
     }
     if args.json {

@@ -22,6 +22,7 @@ pub mod eval_verify;
 pub mod exit;
 pub mod faces;
 pub mod link;
+pub mod link_key;
 pub mod outbox;
 pub mod people;
 pub mod picture;

@@ -31,8 +31,6 @@ pub enum Level {
     Display,
     /// Takes money and answers questions.
     Payment,
-    /// With a key.
-    Secured,
 }
 
 impl fmt::Display for Level {
@@ -40,7 +38,6 @@ impl fmt::Display for Level {
         f.write_str(match self {
             Self::Display => "display",
             Self::Payment => "payment",
-            Self::Secured => "secured",
         })
     }
 }

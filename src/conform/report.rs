@@ -91,7 +91,7 @@ impl Report {
     }
 
     /// For people.
-    pub fn markdown(&self, not_visible: &[(&str, &str)]) -> String {
+    pub fn markdown(&self, not_played: &[(&str, &str)]) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "# Conformance to the till link 1.0, level {}\n", self.level);
         let _ = writeln!(
@@ -116,11 +116,8 @@ impl Report {
             let detail = check.detail.replace('|', "\\|");
             let _ = writeln!(text, "| {} | {} | {} | {detail} |", check.id, check.name, check.verdict.as_str());
         }
-        let _ = writeln!(
-            text,
-            "\n## Not visible from the wire\n\nThese the vendor has to vouch for:\n\n| id | why |\n|---|---|"
-        );
-        for (id, why) in not_visible {
+        let _ = writeln!(text, "\n## Not played\n\nThese the vendor has to vouch for:\n\n| id | why |\n|---|---|");
+        for (id, why) in not_played {
             let _ = writeln!(text, "| {id} | {why} |");
         }
         text
