@@ -19,11 +19,13 @@ pub mod trigger;
 #[forbid(unsafe_code)]
 pub mod outbox;
 // Unit vectors by id, searched exactly: one piece for faces and products.
+#[forbid(unsafe_code)]
 pub mod gallery;
 // Frames to observations: pre-processing, heads, suppression, fusion over time.
 #[forbid(unsafe_code)]
 pub mod vision;
 // Who is known: thresholds from measured error rates, decisions over several frames.
+#[forbid(unsafe_code)]
 pub mod people;
 // The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
 #[forbid(unsafe_code)]
@@ -38,6 +40,7 @@ pub mod counter;
 #[forbid(unsafe_code)]
 pub mod pos;
 // The conformance player: a till that plays against any POS over a real line; probes of the line.
+#[forbid(unsafe_code)]
 pub mod conform;
 // Lock-step driver: footage and a script through every room, the same input giving the same bytes.
 #[forbid(unsafe_code)]
@@ -49,6 +52,7 @@ pub mod sim;
 #[forbid(unsafe_code)]
 pub mod runtime;
 // What can be wrong with a box: checks over its files, each with the line that mends it.
+#[forbid(unsafe_code)]
 pub mod doctor;
 #[cfg(test)]
 #[forbid(unsafe_code)]

@@ -29,6 +29,8 @@ class Net:
     def add(self, kind, inputs, output=None, **attributes):
         self.values += 1
         output = output or f"t{self.values}"
+        if kind == "Conv":  # rten wants what the standard lets out
+            attributes = {"strides": [1, 1], "dilations": [1, 1], "pads": [0, 0, 0, 0], **attributes}
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
