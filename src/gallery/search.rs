@@ -72,7 +72,7 @@ impl Gallery {
     }
 }
 
-/// Sum of the products, [`LANES`] sums side by side.
+/// Sum of the products, `LANES` sums side by side.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum(a, b, |v| v)

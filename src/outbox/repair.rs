@@ -82,8 +82,9 @@ pub fn repair(fs: &mut dyn Fs, new_epoch: u32) -> Result<Repaired, LogError> {
         let message = format!("records {from} to {to} are missing: more than damage explains; ask for help");
         return Err(LogError::new(LogErrorKind::Corrupt, place, message));
     }
-    for segment in &segments {
-        replace(fs, segment, epoch, &mut repaired.kept)?;
+    let last = segments.len().saturating_sub(1);
+    for (i, segment) in segments.iter().enumerate() {
+        replace(fs, segment, epoch, i == last, &mut repaired.kept)?;
     }
     Ok(repaired)
 }
@@ -107,14 +108,14 @@ fn push(segment: &mut Segment, sequence: u32, payload: &[u8]) {
 }
 
 /// Puts the segment in the place of its file, whose bytes are kept; nothing is done if all of them are whole.
-fn replace(fs: &mut dyn Fs, segment: &Segment, epoch: u32, kept: &mut Vec<String>) -> Result<(), LogError> {
+fn replace(fs: &mut dyn Fs, segment: &Segment, epoch: u32, last: bool, kept: &mut Vec<String>) -> Result<(), LogError> {
     let file = format!("{}/{}", fs.place(), segment.file);
     let failed = |error: std::io::Error| LogError::io(&file, &error);
     let old = fs.read(&segment.file).map_err(failed)?;
     let mut new = record::header(epoch, segment.first).to_vec();
     new.extend_from_slice(&segment.body);
-    // A torn tail alone is the daemon's to cut off.
-    if old.starts_with(&new) {
+    // A torn tail alone is the daemon's to cut off; behind any segment but the last there is none.
+    if old == new || last && old.starts_with(&new) {
         return Ok(());
     }
     let stem = segment.file.trim_end_matches(".log");

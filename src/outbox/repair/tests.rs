@@ -115,6 +115,17 @@ fn what_skipping_can_not_mend_is_refused_and_left_as_it_was() {
     assert_eq!((disk.operations(), unreadable.operations()), (before, before));
 }
 
+#[test]
+fn a_byte_too_many_behind_a_segment_that_is_not_the_last_is_no_torn_tail() {
+    let disk = disk();
+    let names = disk.list().unwrap();
+    disk.damage(&names[0], |bytes| bytes.push(205));
+    let repaired = repair(&mut *disk.fs(), 99).unwrap();
+    assert_eq!(repaired.kept.len(), 1);
+    Log::open(disk.fs(), SMALL, 8).unwrap();
+    assert_eq!(scan(&disk, &mut |_| {}).unwrap().findings, 0);
+}
+
 proptest! {
     #[test]
     fn after_a_repair_a_log_opens_whatever_happened_to_its_bytes(hits in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..4, any::<u8>()), 1..6)) {
