@@ -85,7 +85,7 @@ pub struct Gates {
 }
 
 impl Default for Gates {
-    /// What 99 of 100 photographs of the development sets pass.
+    /// Set by judgement; not yet weighed against error rates.
     fn default() -> Self {
         Self {
             score_min: 0.9,
