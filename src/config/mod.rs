@@ -2,7 +2,9 @@
 //! [`Config`], which alone travels on. Nothing here opens a device or looks whether a named file exists.
 //! Every key stands in [`keys`], and `docs/configuration.md` is printed from there.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use log::LevelFilter;
 
@@ -114,20 +116,21 @@ pub struct Camera {
 }
 
 /// Which library runs an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// The best that is found.
+    /// TensorRT where it is built in and has a plan, else ONNX Runtime where its library is found, else rten.
+    #[default]
     Auto,
     /// rten, always there.
     Rten,
-    /// ONNX Runtime.
+    /// ONNX Runtime or nothing.
     OnnxRuntime,
-    /// TensorRT.
+    /// TensorRT or nothing.
     TensorRt,
 }
 
 impl Backend {
-    /// As written in the configuration.
+    /// As written in the configuration and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -135,6 +138,23 @@ impl Backend {
             Self::OnnxRuntime => "onnxruntime",
             Self::TensorRt => "tensorrt",
         }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        [Self::Auto, Self::Rten, Self::OnnxRuntime, Self::TensorRt]
+            .into_iter()
+            .find(|b| b.as_str() == s)
+            .ok_or_else(|| format!("{s:?}: auto, rten, onnxruntime or tensorrt"))
     }
 }
 

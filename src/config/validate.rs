@@ -192,12 +192,8 @@ fn camera(s: &Section, raw: &raw::Camera, at: usize) -> Result<Camera> {
 }
 
 fn engine(s: &Section, raw: &raw::Engine) -> Result<Engine> {
-    let backend = match s.text("backend", &raw.backend)? {
-        "rten" => Backend::Rten,
-        "onnxruntime" => Backend::OnnxRuntime,
-        "tensorrt" => Backend::TensorRt,
-        _ => Backend::Auto,
-    };
+    // The list of keys allows these words and no others.
+    let backend: Backend = s.text("backend", &raw.backend)?.parse().unwrap_or_default();
     let require = s.switch("require", &raw.require);
     if require && backend == Backend::Auto {
         let found = "found true beside backend \"auto\"".to_owned();

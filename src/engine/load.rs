@@ -1,58 +1,15 @@
 //! Which backend runs an engine. The choice is logged once and stands in the loaded engine's name; a backend
 //! that was asked for by name is never replaced by another one silently.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
+
+pub use crate::config::Backend;
 
 use super::manifest::Manifest;
 use super::onnxruntime::{self, OnnxRuntime};
 use super::rten::Rten;
 use super::tensorrt::{self, Store};
 use super::{Engine, EngineError, EngineErrorKind};
-
-/// What the settings ask for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
-    /// TensorRT where it is built in and has a plan, else ONNX Runtime where its library is found, else rten.
-    #[default]
-    Auto,
-    /// rten, always there.
-    Rten,
-    /// ONNX Runtime or nothing.
-    OnnxRuntime,
-    /// TensorRT or nothing.
-    TensorRt,
-}
-
-impl Backend {
-    /// As written in settings and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Rten => "rten",
-            Self::OnnxRuntime => "onnxruntime",
-            Self::TensorRt => "tensorrt",
-        }
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Backend {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        [Self::Auto, Self::Rten, Self::OnnxRuntime, Self::TensorRt]
-            .into_iter()
-            .find(|b| b.as_str() == s)
-            .ok_or_else(|| format!("{s:?}: auto, rten, onnxruntime or tensorrt"))
-    }
-}
 
 /// How an engine is to be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

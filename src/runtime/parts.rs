@@ -61,9 +61,12 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, RuntimeError> {
 pub fn eyesight(config: &Config) -> Result<Eyesight, RuntimeError> {
     let engine = &config.tray.engine;
     let manifest = Manifest::load(&engine.dir)?;
-    let backend: Backend = engine.backend.as_str().parse().unwrap_or_default();
-    let mut choice =
-        Choice { backend, threads: engine.threads, ort_dylib: engine.ort_dylib.clone(), ..Choice::default() };
+    let mut choice = Choice {
+        backend: engine.backend,
+        threads: engine.threads,
+        ort_dylib: engine.ort_dylib.clone(),
+        ..Choice::default()
+    };
     let loaded = match crate::engine::load(&manifest, &choice) {
         Err(error) if error.kind == EngineErrorKind::Backend && !engine.require => {
             log::warn!("{error}; taking the best that is there (set tray.engine.require = true to refuse)");
