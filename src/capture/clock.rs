@@ -20,13 +20,18 @@ pub fn monotonic_ns() -> u64 {
     (t.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec as u64)
 }
 
+/// Milliseconds of CLOCK_MONOTONIC.
+pub fn monotonic_ms() -> u64 {
+    monotonic_ns() / 1_000_000
+}
+
 /// The machine's CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Monotonic;
 
 impl Clock for Monotonic {
     fn now_ms(&self) -> u64 {
-        monotonic_ns() / 1_000_000
+        monotonic_ms()
     }
 
     fn wait(&self, time: Duration) {

@@ -46,7 +46,7 @@ fn faults(status: &Status) -> Vec<String> {
     } else if !status.link.up {
         faults.push(format!("the POS does not answer on {}", status.link.port));
     }
-    for camera in status.cameras.iter().filter(|camera| camera.state != "streaming" && camera.state != "ended") {
+    for camera in status.cameras.iter().filter(|camera| !camera.delivers()) {
         faults.push(format!("camera {} is {}", camera.role, camera.state));
     }
     if status.engine.backend == "none" {

@@ -83,6 +83,13 @@ pub struct CameraStatus {
     pub reopened: u64,
 }
 
+impl CameraStatus {
+    /// Whether it is as it should be: pictures come, or footage has come to its end.
+    pub fn delivers(&self) -> bool {
+        matches!(self.state.as_str(), "streaming" | "ended")
+    }
+}
+
 /// The link to the POS.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LinkStatus {
