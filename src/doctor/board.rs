@@ -1,7 +1,7 @@
 //! The board: its system, power, clocks and heat. File layouts of the Jetson Nano are those of NVIDIA's L4T 32
 //! documentation (clock, thermal and power chapters) and of its kernel sources.
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Seen, Site, fail, ok, skipped, warn};
 
 /// L4T release -> JetPack, newest first. Source: NVIDIA's JetPack archive.
 const JETPACKS: &[(&str, &str)] =
@@ -12,7 +12,7 @@ const HOT_C: u64 = 88;
 /// The Nano's converter needs 4.75 V.
 const SUPPLY_MV_MIN: u64 = 4_750;
 
-pub(super) fn model(site: &Site) -> Answer {
+pub(super) fn model(site: &Site) -> Seen {
     let dmi = || site.tree.text("/sys/class/dmi/id/product_name");
     match site.tree.text("/proc/device-tree/model").or_else(dmi).filter(|text| !text.is_empty()) {
         Some(model) => ok(model),
@@ -28,7 +28,7 @@ fn l4t(site: &Site) -> Option<String> {
     Some(format!("{major}.{minor}"))
 }
 
-pub(super) fn jetpack(site: &Site) -> Answer {
+pub(super) fn jetpack(site: &Site) -> Seen {
     let Some(release) = l4t(site) else { return skipped("this is no Jetson") };
     match JETPACKS.iter().find(|(prefix, _)| release.starts_with(prefix)) {
         Some((_, jetpack)) => ok(format!("L4T {release}, JetPack {jetpack}")),
@@ -41,7 +41,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-pub(super) fn kernel(site: &Site) -> Answer {
+pub(super) fn kernel(site: &Site) -> Seen {
     let Some(release) = site.tree.text("/proc/sys/kernel/osrelease") else {
         return skipped("the kernel's release can't be read");
     };
@@ -55,7 +55,7 @@ pub(super) fn kernel(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn gpu(site: &Site) -> Answer {
+pub(super) fn gpu(site: &Site) -> Seen {
     let nodes = ["/dev/nvhost-ctrl-gpu", "/dev/nvgpu/igpu0/ctrl", "/dev/nvidia0"];
     match nodes.iter().find(|node| site.tree.exists(node)) {
         Some(node) => ok((*node).to_owned()),
@@ -66,7 +66,7 @@ pub(super) fn gpu(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn tensorrt(site: &Site) -> Answer {
+pub(super) fn tensorrt(site: &Site) -> Seen {
     let folders = ["/usr/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/usr/local/lib"];
     let found = folders.iter().flat_map(|folder| site.tree.list(folder)).find(|n| n.starts_with("libnvinfer.so."));
     match found {
@@ -79,7 +79,7 @@ pub(super) fn tensorrt(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn power_mode(site: &Site) -> Answer {
+pub(super) fn power_mode(site: &Site) -> Seen {
     let Some(status) = site.tree.text("/var/lib/nvpmodel/status") else { return skipped("this board has no nvpmodel") };
     match status.strip_prefix("pmode:").and_then(|mode| mode.parse::<u32>().ok()) {
         Some(0) => ok("mode 0, the full one"),
@@ -89,7 +89,7 @@ pub(super) fn power_mode(site: &Site) -> Answer {
 }
 
 /// The Nano measures its own input: `POM_5V_IN` of the INA3221.
-pub(super) fn supply(site: &Site) -> Answer {
+pub(super) fn supply(site: &Site) -> Seen {
     let base = "/sys/bus/i2c/drivers/ina3221x";
     for chip in site.tree.list(base) {
         for device in site.tree.list(format!("{base}/{chip}")) {
@@ -112,7 +112,7 @@ pub(super) fn supply(site: &Site) -> Answer {
     skipped("this board does not measure its supply")
 }
 
-pub(super) fn cores(site: &Site) -> Answer {
+pub(super) fn cores(site: &Site) -> Seen {
     let read = |name: &str| site.tree.text(format!("/sys/devices/system/cpu/{name}"));
     match (read("online"), read("possible")) {
         (Some(online), Some(possible)) if online == possible => ok(format!("cores {online}")),
@@ -129,7 +129,7 @@ pub(super) fn cores(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn clock_cap(site: &Site) -> Answer {
+pub(super) fn clock_cap(site: &Site) -> Seen {
     let read = |name: &str| site.tree.number(format!("/sys/devices/system/cpu/cpu0/cpufreq/{name}"));
     match (read("scaling_max_freq"), read("cpuinfo_max_freq")) {
         (Some(cap), Some(most)) if cap < most => {
@@ -141,7 +141,7 @@ pub(super) fn clock_cap(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn governor(site: &Site) -> Answer {
+pub(super) fn governor(site: &Site) -> Seen {
     match site.tree.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").as_deref() {
         Some("powersave") => {
             warn("governor powersave holds the lowest clock", "sudo jetson_clocks, or governor schedutil")
@@ -151,7 +151,7 @@ pub(super) fn governor(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn temperature(site: &Site) -> Answer {
+pub(super) fn temperature(site: &Site) -> Seen {
     let base = "/sys/class/thermal";
     let mut hottest: Option<(u64, String)> = None;
     for zone in site.tree.list(base).into_iter().filter(|name| name.starts_with("thermal_zone")) {
@@ -174,7 +174,7 @@ pub(super) fn temperature(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn fan(site: &Site) -> Answer {
+pub(super) fn fan(site: &Site) -> Seen {
     let Some(target) = site.tree.number("/sys/devices/pwm-fan/target_pwm") else { return skipped("there is no fan") };
     let turns = site.tree.number("/sys/devices/pwm-fan/rpm_measured");
     match (target, turns) {

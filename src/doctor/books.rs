@@ -1,17 +1,9 @@
 //! The books and the daemon that keeps them.
 
-use super::{Answer, Site, fail, ok, skipped, warn};
-use crate::runtime::Status;
+use super::{Seen, Site, fail, ok, skipped, warn};
 
-fn status(site: &Site) -> Result<&Status, Answer> {
-    site.daemon.as_ref().map_err(|why| skipped(why.clone()))
-}
-
-pub(super) fn size(site: &Site) -> Answer {
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+pub(super) fn size(site: &Site) -> Seen {
+    let config = site.settings()?;
     let folder = site.place(&config.counter.state_dir).join("outbox");
     let names = site.tree.list(&folder);
     if names.is_empty() {
@@ -28,11 +20,8 @@ pub(super) fn size(site: &Site) -> Answer {
 }
 
 /// Files in the books' folders that are not the books': an editor's copy, a card that was repaired.
-pub(super) fn other_files(site: &Site) -> Answer {
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+pub(super) fn other_files(site: &Site) -> Seen {
+    let config = site.settings()?;
     let base = site.place(&config.counter.state_dir);
     for name in ["outbox", "inbox"] {
         let folder = base.join(name);
@@ -45,7 +34,7 @@ pub(super) fn other_files(site: &Site) -> Answer {
     ok("nothing but books")
 }
 
-pub(super) fn running(site: &Site) -> Answer {
+pub(super) fn running(site: &Site) -> Seen {
     match &site.daemon {
         Ok(status) => ok(format!("till {}, up {} s", status.version, status.uptime_s)),
         Err(why) if site.live => {
@@ -55,11 +44,8 @@ pub(super) fn running(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn threads(site: &Site) -> Answer {
-    let status = match status(site) {
-        Ok(status) => status,
-        Err(answer) => return answer,
-    };
+pub(super) fn threads(site: &Site) -> Seen {
+    let status = site.status()?;
     match status.threads.iter().find(|thread| !thread.beats) {
         Some(thread) => fail(
             format!("{} has been silent for {} ms", thread.name, thread.silence_ms),
@@ -69,11 +55,8 @@ pub(super) fn threads(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn rung(site: &Site) -> Answer {
-    let status = match status(site) {
-        Ok(status) => status,
-        Err(answer) => return answer,
-    };
+pub(super) fn rung(site: &Site) -> Seen {
+    let status = site.status()?;
     let engine = &status.engine;
     match engine.backend.as_str() {
         "none" => fail("no engine works: staff mode", "till engine check"),
@@ -84,11 +67,8 @@ pub(super) fn rung(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn waiting(site: &Site) -> Answer {
-    let status = match status(site) {
-        Ok(status) => status,
-        Err(answer) => return answer,
-    };
+pub(super) fn waiting(site: &Site) -> Seen {
+    let status = site.status()?;
     if let Some(error) = &status.outbox.error {
         return fail(error.clone(), "storage.free, storage.mount and storage.errors tell more");
     }
@@ -99,11 +79,8 @@ pub(super) fn waiting(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn pos(site: &Site) -> Answer {
-    let status = match status(site) {
-        Ok(status) => status,
-        Err(answer) => return answer,
-    };
+pub(super) fn pos(site: &Site) -> Seen {
+    let status = site.status()?;
     match (&status.link.error, status.link.up) {
         (Some(error), _) => fail(error.clone(), "serial.port and serial.access tell more"),
         (None, true) => ok(format!("on {}, round trip {} ms", status.link.port, status.link.rtt_ms)),
@@ -114,11 +91,8 @@ pub(super) fn pos(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn cable(site: &Site) -> Answer {
-    let status = match status(site) {
-        Ok(status) => status,
-        Err(answer) => return answer,
-    };
+pub(super) fn cable(site: &Site) -> Seen {
+    let status = site.status()?;
     let link = &status.link;
     if link.bytes_in < 1_000 {
         return skipped("too little came to judge");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Answer, Seen, Site, fail, ok, skipped, warn};
 use crate::config::{Camera, CameraSource, Config};
 
 /// What the isochronous transfers of one high-speed bus carry in practice, bytes a second (USB 2.0, section 5.6: at
@@ -28,18 +28,15 @@ fn nodes(site: &Site) -> Result<Vec<(&'static str, &Camera, PathBuf)>, Answer> {
         .into_iter()
         .filter_map(|(role, camera)| node(camera).map(|node| (role, camera, node)))
         .collect();
-    if found.is_empty() { Err(skipped("no camera is a V4L2 device")) } else { Ok(found) }
+    if found.is_empty() { Err(Answer::skipped("no camera is a V4L2 device")) } else { Ok(found) }
 }
 
 fn resolved(site: &Site, node: &Path) -> PathBuf {
     site.tree.link(node).unwrap_or_else(|| node.to_owned())
 }
 
-pub(super) fn tray(site: &Site) -> Answer {
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+pub(super) fn tray(site: &Site) -> Seen {
+    let config = site.settings()?;
     match &config.tray.camera.source {
         CameraSource::Test => warn("the tray shows the test picture", "name the camera under [tray.camera]"),
         CameraSource::File { path, .. } if super::settings::is_there(site, path) => {
@@ -69,11 +66,8 @@ pub(super) fn tray(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn access(site: &Site) -> Answer {
-    let nodes = match nodes(site) {
-        Ok(nodes) => nodes,
-        Err(answer) => return answer,
-    };
+pub(super) fn access(site: &Site) -> Seen {
+    let nodes = nodes(site)?;
     if !site.live {
         return skipped("a recorded tree does not keep modes");
     }
@@ -106,11 +100,8 @@ fn usb_device(site: &Site, node: &Path) -> Option<PathBuf> {
     }
 }
 
-pub(super) fn usb_speed(site: &Site) -> Answer {
-    let nodes = match nodes(site) {
-        Ok(nodes) => nodes,
-        Err(answer) => return answer,
-    };
+pub(super) fn usb_speed(site: &Site) -> Seen {
+    let nodes = nodes(site)?;
     let mut told = Vec::new();
     for (role, _, node) in &nodes {
         let Some(device) = usb_device(site, node) else { continue };
@@ -134,11 +125,8 @@ fn bytes_s(camera: &Camera) -> u64 {
     if text.contains("image/jpeg") { raw / 6 } else { raw }
 }
 
-pub(super) fn usb_bandwidth(site: &Site) -> Answer {
-    let nodes = match nodes(site) {
-        Ok(nodes) => nodes,
-        Err(answer) => return answer,
-    };
+pub(super) fn usb_bandwidth(site: &Site) -> Seen {
+    let nodes = nodes(site)?;
     let mut buses: Vec<(u64, u64, Vec<&str>)> = Vec::new();
     for (role, camera, node) in &nodes {
         let Some(device) = usb_device(site, node) else { continue };
@@ -175,11 +163,8 @@ pub(super) fn usb_bandwidth(site: &Site) -> Answer {
     if told.is_empty() { skipped("no camera is on a high-speed bus") } else { ok(told.join(", ")) }
 }
 
-pub(super) fn usb_sleep(site: &Site) -> Answer {
-    let nodes = match nodes(site) {
-        Ok(nodes) => nodes,
-        Err(answer) => return answer,
-    };
+pub(super) fn usb_sleep(site: &Site) -> Seen {
+    let nodes = nodes(site)?;
     let mut seen = 0;
     for (role, _, node) in &nodes {
         let Some(device) = usb_device(site, node) else { continue };
@@ -195,11 +180,8 @@ pub(super) fn usb_sleep(site: &Site) -> Answer {
     if seen == 0 { skipped("no camera is on USB") } else { ok("cameras stay awake") }
 }
 
-pub(super) fn argus(site: &Site) -> Answer {
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+pub(super) fn argus(site: &Site) -> Seen {
+    let config = site.settings()?;
     if !cameras(config).iter().any(|(_, camera)| matches!(camera.source, CameraSource::Csi(_))) {
         return skipped("no CSI camera");
     }
@@ -210,12 +192,9 @@ pub(super) fn argus(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn streams(site: &Site) -> Answer {
-    let status = match &site.daemon {
-        Ok(status) => status,
-        Err(why) => return skipped(why.clone()),
-    };
-    let bad = status.cameras.iter().find(|camera| camera.state != "streaming" && camera.state != "ended");
+pub(super) fn streams(site: &Site) -> Seen {
+    let status = site.status()?;
+    let bad = status.cameras.iter().find(|camera| !camera.delivers());
     match bad {
         Some(camera) => fail(
             format!("camera {} is {}, reopened {} times", camera.role, camera.state, camera.reopened),

@@ -1,14 +1,12 @@
 //! The wall clock. Nothing inside depends on it, but receipts and journals are read by people.
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Seen, Site, fail, ok, skipped, warn};
+use crate::runtime::clock::TRUSTED_FROM_S;
 
-/// 2024-01-01: before it the clock was never set.
-const SANE_FROM_S: u64 = 1_704_067_200;
-
-pub(super) fn sane(site: &Site) -> Answer {
+pub(super) fn sane(site: &Site) -> Seen {
     match site.unix_s {
         None => skipped("nobody wrote down when this tree was recorded"),
-        Some(s) if s < SANE_FROM_S => fail(
+        Some(s) if s < TRUSTED_FROM_S => fail(
             format!("the clock says year {}", 1970 + s / 31_556_952),
             "connect the network once, or: sudo date -s '...' && sudo hwclock -w",
         ),
@@ -16,7 +14,7 @@ pub(super) fn sane(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn synchronised(site: &Site) -> Answer {
+pub(super) fn synchronised(site: &Site) -> Seen {
     let by = [
         ("/run/systemd/timesync/synchronized", "systemd-timesyncd"),
         ("/var/lib/chrony/drift", "chrony"),
@@ -29,7 +27,7 @@ pub(super) fn synchronised(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn rtc(site: &Site) -> Answer {
+pub(super) fn rtc(site: &Site) -> Seen {
     let clocks = site.tree.list("/sys/class/rtc");
     let boots = |name: &&String| site.tree.number(format!("/sys/class/rtc/{name}/hctosys")) == Some(1);
     match (clocks.iter().find(boots), clocks.first()) {
@@ -44,7 +42,7 @@ pub(super) fn rtc(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn zone(site: &Site) -> Answer {
+pub(super) fn zone(site: &Site) -> Seen {
     let link = site.tree.link("/etc/localtime").map(|path| path.display().to_string());
     let named = link.as_deref().and_then(|path| path.split("zoneinfo/").nth(1)).map(str::to_owned);
     match named.or_else(|| site.tree.text("/etc/timezone")) {

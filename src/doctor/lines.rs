@@ -1,19 +1,19 @@
 //! GPIO lines and the load cell.
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Seen, Site, fail, ok, skipped, warn};
 
 fn chips(site: &Site) -> Vec<String> {
     site.tree.list("/dev").into_iter().filter(|name| name.starts_with("gpiochip")).collect()
 }
 
-pub(super) fn chip(site: &Site) -> Answer {
+pub(super) fn chip(site: &Site) -> Seen {
     match chips(site).len() {
         0 => skipped("no GPIO character device: lines can't be read on this board"),
         n => ok(format!("{n} GPIO chips")),
     }
 }
 
-pub(super) fn access(site: &Site) -> Answer {
+pub(super) fn access(site: &Site) -> Seen {
     if !site.live {
         return skipped("a recorded tree does not keep modes");
     }
@@ -26,7 +26,7 @@ pub(super) fn access(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn scale(site: &Site) -> Answer {
+pub(super) fn scale(site: &Site) -> Seen {
     let base = "/sys/bus/iio/devices";
     for device in site.tree.list(base).into_iter().filter(|name| name.starts_with("iio:device")) {
         let name = site.tree.text(format!("{base}/{device}/name")).unwrap_or_default();

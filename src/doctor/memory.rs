@@ -1,6 +1,6 @@
 //! Memory: what is left, and whether the kernel ever had to kill.
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Seen, Site, fail, ok, skipped, warn};
 
 /// A session with both engines takes less than this, kB.
 const AVAILABLE_KB_MIN: u64 = 256 << 10;
@@ -13,7 +13,7 @@ fn field(site: &Site, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-pub(super) fn available(site: &Site) -> Answer {
+pub(super) fn available(site: &Site) -> Seen {
     match field(site, "MemAvailable") {
         Some(kb) if kb < AVAILABLE_KB_MIN => warn(
             format!("only {} MB are left", kb >> 10),
@@ -24,7 +24,7 @@ pub(super) fn available(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn swap(site: &Site) -> Answer {
+pub(super) fn swap(site: &Site) -> Seen {
     let text = site.tree.text("/proc/swaps").unwrap_or_default();
     let on_flash = |line: &&str| {
         let name = line.split_whitespace().next().unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn swap(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn killed(site: &Site) -> Answer {
+pub(super) fn killed(site: &Site) -> Seen {
     let events = [
         "/sys/fs/cgroup/system.slice/till.service/memory.events",
         "/sys/fs/cgroup/memory/system.slice/till.service/memory.oom_control",
@@ -58,13 +58,12 @@ pub(super) fn killed(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn daemon(site: &Site) -> Answer {
-    match &site.daemon {
-        Ok(status) if status.rss_bytes > RSS_BYTES_MAX => warn(
-            format!("the daemon holds {} MB", status.rss_bytes >> 20),
-            "restart it, and report how long it ran: it should not grow",
-        ),
-        Ok(status) => ok(format!("the daemon holds {} MB", status.rss_bytes >> 20)),
-        Err(why) => skipped(why.clone()),
+pub(super) fn daemon(site: &Site) -> Seen {
+    let rss_bytes = site.status()?.rss_bytes;
+    let text = format!("the daemon holds {} MB", rss_bytes >> 20);
+    if rss_bytes > RSS_BYTES_MAX {
+        warn(text, "restart it, and report how long it ran: it should not grow")
+    } else {
+        ok(text)
     }
 }

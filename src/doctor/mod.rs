@@ -65,20 +65,38 @@ struct Answer {
     fix: String,
 }
 
-fn ok(detail: impl Into<String>) -> Answer {
-    Answer { status: Verdict::Ok, detail: detail.into(), fix: String::new() }
+/// What a check returns. An answer is an answer either way: `Err` is one that was reached before the check came to its
+/// own question, so that what it needs can be had with `?`.
+type Seen = Result<Answer, Answer>;
+
+impl Answer {
+    fn new(status: Verdict, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), fix: fix.into() }
+    }
+
+    fn fail(detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(Verdict::Fail, detail, fix)
+    }
+
+    fn skipped(why: impl Into<String>) -> Self {
+        Self::new(Verdict::Skipped, why, "")
+    }
 }
 
-fn warn(detail: impl Into<String>, fix: impl Into<String>) -> Answer {
-    Answer { status: Verdict::Warn, detail: detail.into(), fix: fix.into() }
+fn ok(detail: impl Into<String>) -> Seen {
+    Ok(Answer::new(Verdict::Ok, detail, ""))
 }
 
-fn fail(detail: impl Into<String>, fix: impl Into<String>) -> Answer {
-    Answer { status: Verdict::Fail, detail: detail.into(), fix: fix.into() }
+fn warn(detail: impl Into<String>, fix: impl Into<String>) -> Seen {
+    Ok(Answer::new(Verdict::Warn, detail, fix))
 }
 
-fn skipped(why: impl Into<String>) -> Answer {
-    Answer { status: Verdict::Skipped, detail: why.into(), fix: String::new() }
+fn fail(detail: impl Into<String>, fix: impl Into<String>) -> Seen {
+    Ok(Answer::fail(detail, fix))
+}
+
+fn skipped(why: impl Into<String>) -> Seen {
+    Ok(Answer::skipped(why))
 }
 
 /// The box under examination.
@@ -132,13 +150,18 @@ impl Site {
         }
     }
 
+    /// What the daemon says, or the answer of a check that needs it.
+    fn status(&self) -> Result<&Status, Answer> {
+        self.daemon.as_ref().map_err(Answer::skipped)
+    }
+
     /// The valid configuration, or the answer of a check that needs it.
     fn settings(&self) -> Result<&Config, Answer> {
-        self.config.as_ref().map_err(|_| skipped("the configuration can't be read"))
+        self.config.as_ref().map_err(|_| Answer::skipped("the configuration can't be read"))
     }
 }
 
-type Check = fn(&Site) -> Answer;
+type Check = fn(&Site) -> Seen;
 
 /// Every check, in the order in which a technician would look.
 const CHECKS: &[(&str, Check)] = &[
@@ -216,7 +239,7 @@ const CHECKS: &[(&str, Check)] = &[
 /// Runs every check.
 pub fn examine(site: &Site) -> Vec<Finding> {
     let run = |(id, check): &(&'static str, Check)| {
-        let Answer { status, detail, fix } = check(site);
+        let Answer { status, detail, fix } = check(site).unwrap_or_else(|early| early);
         Finding { id, status, detail, fix }
     };
     CHECKS.iter().map(run).collect()

@@ -1,9 +1,9 @@
 //! The network, which a counter does not need.
 
-use super::{Answer, Site, ok, skipped, warn};
+use super::{Seen, Site, ok, skipped, warn};
 
 /// Whoever reaches the box from outside should be a technician: a port that anybody may open is told.
-pub(super) fn not_needed(site: &Site) -> Answer {
+pub(super) fn not_needed(site: &Site) -> Seen {
     let Some(text) = site.tree.text("/proc/net/tcp") else { return skipped("/proc/net/tcp can't be read") };
     let mut open: Vec<u16> = text
         .lines()

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Answer, Seen, Site, fail, ok, skipped, warn};
 
 /// The port as configured, and the device that it leads to.
 fn port_of(site: &Site) -> Result<(PathBuf, String), Answer> {
@@ -13,11 +13,8 @@ fn port_of(site: &Site) -> Result<(PathBuf, String), Answer> {
     Ok((path, name))
 }
 
-pub(super) fn port(site: &Site) -> Answer {
-    let (path, name) = match port_of(site) {
-        Ok(port) => port,
-        Err(answer) => return answer,
-    };
+pub(super) fn port(site: &Site) -> Seen {
+    let (path, name) = port_of(site)?;
     if site.tree.exists(Path::new("/dev").join(&name)) || site.tree.exists(&path) && site.tree.link(&path).is_none() {
         return ok(format!("{} ({name})", path.display()));
     }
@@ -27,11 +24,8 @@ pub(super) fn port(site: &Site) -> Answer {
     fail(format!("{} is missing", path.display()), format!("{hint}; then write it as port.path"))
 }
 
-pub(super) fn access(site: &Site) -> Answer {
-    let (path, _) = match port_of(site) {
-        Ok(port) => port,
-        Err(answer) => return answer,
-    };
+pub(super) fn access(site: &Site) -> Seen {
+    let (path, _) = port_of(site)?;
     if !site.live {
         return skipped("a recorded tree does not keep modes");
     }
@@ -48,11 +42,8 @@ fn enabled(site: &Site, unit: &str) -> bool {
 }
 
 /// The Nano gives its 40-pin UART to a login prompt.
-pub(super) fn getty(site: &Site) -> Answer {
-    let (_, name) = match port_of(site) {
-        Ok(port) => port,
-        Err(answer) => return answer,
-    };
+pub(super) fn getty(site: &Site) -> Seen {
+    let (_, name) = port_of(site)?;
     if name == "ttyTHS1" && enabled(site, "nvgetty.service") {
         return fail("nvgetty answers on ttyTHS1", "sudo systemctl disable --now nvgetty, and reboot");
     }
@@ -63,11 +54,8 @@ pub(super) fn getty(site: &Site) -> Answer {
     ok("no login prompt on it")
 }
 
-pub(super) fn console(site: &Site) -> Answer {
-    let (_, name) = match port_of(site) {
-        Ok(port) => port,
-        Err(answer) => return answer,
-    };
+pub(super) fn console(site: &Site) -> Seen {
+    let (_, name) = port_of(site)?;
     let Some(line) = site.tree.text("/proc/cmdline") else { return skipped("/proc/cmdline can't be read") };
     let consoles = line.split_whitespace().filter_map(|word| word.strip_prefix("console="));
     match consoles.map(|console| console.split(',').next().unwrap_or_default()).find(|console| *console == name) {
@@ -79,11 +67,8 @@ pub(super) fn console(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn modem_manager(site: &Site) -> Answer {
-    let (_, name) = match port_of(site) {
-        Ok(port) => port,
-        Err(answer) => return answer,
-    };
+pub(super) fn modem_manager(site: &Site) -> Seen {
+    let (_, name) = port_of(site)?;
     if !(name.starts_with("ttyUSB") || name.starts_with("ttyACM")) {
         return skipped("the port is not on USB");
     }
@@ -98,7 +83,7 @@ pub(super) fn modem_manager(site: &Site) -> Answer {
 }
 
 /// Ubuntu's braille driver takes adapters of the same maker id as many converters.
-pub(super) fn brltty(site: &Site) -> Answer {
+pub(super) fn brltty(site: &Site) -> Seen {
     let rules = ["/lib/udev/rules.d", "/usr/lib/udev/rules.d"];
     if rules.iter().any(|folder| site.tree.list(folder).iter().any(|name| name.ends_with("-brltty.rules"))) {
         warn("brltty takes CH340 and CP210x adapters away", "sudo apt-get remove brltty")
@@ -108,11 +93,8 @@ pub(super) fn brltty(site: &Site) -> Answer {
 }
 
 /// FTDI adapters hold bytes back, by default for 16 ms.
-pub(super) fn latency(site: &Site) -> Answer {
-    let (_, name) = match port_of(site) {
-        Ok(port) => port,
-        Err(answer) => return answer,
-    };
+pub(super) fn latency(site: &Site) -> Seen {
+    let (_, name) = port_of(site)?;
     let path = format!("/sys/bus/usb-serial/devices/{name}/latency_timer");
     match site.tree.number(&path) {
         None => skipped("the adapter has no latency timer"),

@@ -1,6 +1,6 @@
 //! The service: installed, started at boot, watched over.
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Seen, Site, fail, ok, skipped, warn};
 
 const UNIT_FOLDERS: [&str; 3] = ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"];
 
@@ -11,7 +11,7 @@ fn unit_text(site: &Site) -> Option<(String, String)> {
     })
 }
 
-pub(super) fn unit(site: &Site) -> Answer {
+pub(super) fn unit(site: &Site) -> Seen {
     match unit_text(site) {
         Some((path, text)) if text.contains("Type=notify") => ok(path),
         Some((path, _)) => {
@@ -21,7 +21,7 @@ pub(super) fn unit(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn enabled(site: &Site) -> Answer {
+pub(super) fn enabled(site: &Site) -> Seen {
     if unit_text(site).is_none() {
         return skipped("till is not installed as a service");
     }
@@ -36,7 +36,7 @@ pub(super) fn enabled(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn groups(site: &Site) -> Answer {
+pub(super) fn groups(site: &Site) -> Seen {
     let users = site.tree.text("/etc/passwd").unwrap_or_default();
     if !users.lines().any(|line| line.starts_with("till:")) {
         return skipped("there is no user till");
@@ -58,7 +58,7 @@ pub(super) fn groups(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn udev(site: &Site) -> Answer {
+pub(super) fn udev(site: &Site) -> Seen {
     let folders = ["/etc/udev/rules.d", "/lib/udev/rules.d", "/usr/lib/udev/rules.d"];
     let ours = |folder: &&str| site.tree.list(folder).iter().any(|name| name.contains("till"));
     if folders.iter().any(ours) {
@@ -82,7 +82,7 @@ fn process(site: &Site) -> Option<String> {
     })
 }
 
-pub(super) fn watchdog(site: &Site) -> Answer {
+pub(super) fn watchdog(site: &Site) -> Seen {
     let Some(pid) = process(site) else { return skipped("the daemon does not run") };
     let Some(environment) = site.tree.text(format!("/proc/{pid}/environ")) else {
         return skipped(format!("the environment of process {pid} can't be read; run as root"));
@@ -94,7 +94,7 @@ pub(super) fn watchdog(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn hardware_watchdog(site: &Site) -> Answer {
+pub(super) fn hardware_watchdog(site: &Site) -> Seen {
     if !site.tree.exists("/dev/watchdog") && !site.tree.exists("/dev/watchdog0") {
         return skipped("this board has no watchdog");
     }
@@ -119,7 +119,7 @@ fn manager_setting(site: &Site, file: &str, key: &str) -> Option<String> {
     files.into_iter().filter_map(value).next_back()
 }
 
-pub(super) fn journal(site: &Site) -> Answer {
+pub(super) fn journal(site: &Site) -> Seen {
     let persistent = site.tree.exists("/var/log/journal");
     if !persistent && !site.tree.exists("/run/systemd/journal") {
         return skipped("no journal here");

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use till_link::Currency;
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Answer, Seen, Site, fail, ok, skipped, warn};
 use crate::checkout::Catalogue;
 use crate::config::{Backend, Config};
-use crate::engine::manifest::is_reserved;
 use crate::engine::{Choice, Manifest, load};
 
-pub(super) fn valid(site: &Site) -> Answer {
+pub(super) fn valid(site: &Site) -> Seen {
     match &site.config {
         Ok(config) => ok(format!("{} files are right", config.files.len())),
         Err(error) => fail(error.to_string(), format!("edit {}", site.config_file.display())),
@@ -18,12 +17,9 @@ pub(super) fn valid(site: &Site) -> Answer {
 }
 
 /// Who may write the configuration may set prices.
-pub(super) fn writable(site: &Site) -> Answer {
+pub(super) fn writable(site: &Site) -> Seen {
     use std::os::unix::fs::MetadataExt;
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+    let config = site.settings()?;
     if !site.live {
         return skipped("a recorded tree does not keep modes");
     }
@@ -37,11 +33,8 @@ pub(super) fn writable(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn counter(site: &Site) -> Answer {
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+pub(super) fn counter(site: &Site) -> Seen {
+    let config = site.settings()?;
     let shown = config.files.iter().any(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains("id =")));
     if shown {
         ok(format!("counter {}", config.counter.id))
@@ -56,107 +49,84 @@ pub(super) fn counter(site: &Site) -> Answer {
 fn read_catalogue(site: &Site, config: &Config) -> Result<Catalogue, Answer> {
     let file = site.tree.below(site.place(&config.counter.catalogue));
     Catalogue::load(&file, Currency(config.counter.currency)).map_err(|error| {
-        fail(error.to_string(), format!("till catalogue check {}", config.counter.catalogue.display()))
+        Answer::fail(error.to_string(), format!("till catalogue check {}", config.counter.catalogue.display()))
     })
 }
 
-pub(super) fn catalogue(site: &Site) -> Answer {
-    let read = || {
-        let catalogue = read_catalogue(site, site.settings()?)?;
-        Ok(match catalogue.products().len() {
-            0 => fail("the catalogue is empty", "till catalogue import FILE"),
-            n => ok(format!("{n} products in {}", catalogue.currency().code())),
-        })
-    };
-    read().unwrap_or_else(|answer| answer)
+pub(super) fn catalogue(site: &Site) -> Seen {
+    let catalogue = read_catalogue(site, site.settings()?)?;
+    match catalogue.products().len() {
+        0 => fail("the catalogue is empty", "till catalogue import FILE"),
+        n => ok(format!("{n} products in {}", catalogue.currency().code())),
+    }
 }
 
 fn manifest(site: &Site, config: &Config) -> Result<Manifest, Answer> {
     let dir = site.place(&config.tray.engine.dir);
     Manifest::load(&site.tree.below(&dir))
-        .map_err(|error| fail(error.to_string(), format!("till engine check {}", dir.display())))
+        .map_err(|error| Answer::fail(error.to_string(), format!("till engine check {}", dir.display())))
 }
 
-pub(super) fn labels(site: &Site) -> Answer {
-    let read = || {
-        let config = site.settings()?;
-        let catalogue = read_catalogue(site, config).map_err(|_| skipped("the catalogue can't be read"))?;
-        let manifest = manifest(site, config).map_err(|_| skipped("the engine can't be read"))?;
-        let index = catalogue.index_labels(manifest.labels.names.iter().map(String::as_str));
-        let lacking: Vec<&str> = manifest
-            .labels
-            .names
-            .iter()
-            .zip(&index)
-            .filter(|(label, product)| product.is_none() && !is_reserved(label))
-            .map(|(label, _)| label.as_str())
-            .collect();
-        Ok(if lacking.is_empty() {
-            ok(format!("each of {} labels has its price", manifest.labels.products()))
-        } else {
-            fail(
-                format!("the engine sees goods that the catalogue does not know: {}", lacking.join(", ")),
-                "add these SKUs to the catalogue, or they will be unknown items",
-            )
-        })
-    };
-    read().unwrap_or_else(|answer| answer)
+pub(super) fn labels(site: &Site) -> Seen {
+    let config = site.settings()?;
+    let catalogue = read_catalogue(site, config).map_err(|_| Answer::skipped("the catalogue can't be read"))?;
+    let manifest = manifest(site, config).map_err(|_| Answer::skipped("the engine can't be read"))?;
+    let lacking = catalogue.without_price(manifest.labels.product_names());
+    if lacking.is_empty() {
+        ok(format!("each of {} labels has its price", manifest.labels.products()))
+    } else {
+        fail(
+            format!("the engine sees goods that the catalogue does not know: {}", lacking.join(", ")),
+            "add these SKUs to the catalogue, or they will be unknown items",
+        )
+    }
 }
 
-pub(super) fn mass(site: &Site) -> Answer {
-    let read = || {
-        let config = site.settings()?;
-        if config.trigger.source == crate::config::TriggerSource::None {
-            return Ok(skipped("there is no scale"));
+pub(super) fn mass(site: &Site) -> Seen {
+    let config = site.settings()?;
+    if config.trigger.source == crate::config::TriggerSource::None {
+        return skipped("there is no scale");
+    }
+    let catalogue = read_catalogue(site, config).map_err(|_| Answer::skipped("the catalogue can't be read"))?;
+    let blind = catalogue.products().iter().filter(|product| product.mass_g <= 0).count();
+    if blind == 0 {
+        ok("every product has its mass")
+    } else {
+        warn(
+            format!("{blind} products have no mass: the scale will call every cart with one of them wrong"),
+            "weigh them and write mass_g and mass_tolerance_g into the catalogue",
+        )
+    }
+}
+
+pub(super) fn engine(site: &Site) -> Seen {
+    let manifest = manifest(site, site.settings()?)?;
+    match manifest.model_bytes() {
+        Ok(bytes) => {
+            ok(format!("{}, {} labels, {} kB", manifest.name, manifest.labels.names.len(), bytes.len() / 1000))
         }
-        let catalogue = read_catalogue(site, config).map_err(|_| skipped("the catalogue can't be read"))?;
-        let blind = catalogue.products().iter().filter(|product| product.mass_g <= 0).count();
-        Ok(if blind == 0 {
-            ok("every product has its mass")
-        } else {
-            warn(
-                format!("{blind} products have no mass: the scale will call every cart with one of them wrong"),
-                "weigh them and write mass_g and mass_tolerance_g into the catalogue",
-            )
-        })
-    };
-    read().unwrap_or_else(|answer| answer)
+        Err(error) => fail(error.to_string(), "copy the engine's folder again; its files were changed or cut"),
+    }
 }
 
-pub(super) fn engine(site: &Site) -> Answer {
-    let read = || {
-        let manifest = manifest(site, site.settings()?)?;
-        match manifest.model_bytes() {
-            Ok(bytes) => {
-                Ok(ok(format!("{}, {} labels, {} kB", manifest.name, manifest.labels.names.len(), bytes.len() / 1000)))
-            }
-            Err(error) => Err(fail(error.to_string(), "copy the engine's folder again; its files were changed or cut")),
-        }
-    };
-    read().unwrap_or_else(|answer| answer)
-}
-
-pub(super) fn backend(site: &Site) -> Answer {
-    let config = match site.settings() {
-        Ok(config) => config,
-        Err(answer) => return answer,
-    };
+pub(super) fn backend(site: &Site) -> Seen {
+    let config = site.settings()?;
     let engine = &config.tray.engine;
     if !site.live {
         return skipped("libraries of a recorded tree can't be loaded");
     }
     let choice = Choice { ort_dylib: engine.ort_dylib.clone(), ..Choice::default() };
-    let found: Vec<&str> = load::available(&choice).iter().map(|backend| backend.as_str()).collect();
-    let listed = found.join(", ");
-    if engine.backend != Backend::Auto && !found.contains(&engine.backend.as_str()) {
-        let text = format!("{} is asked for, but here are only {listed}", engine.backend.as_str());
+    let found = load::available(&choice);
+    let listed = found.iter().map(|backend| backend.as_str()).collect::<Vec<_>>().join(", ");
+    if engine.backend != Backend::Auto && !found.contains(&engine.backend) {
+        let text = format!("{} is asked for, but here are only {listed}", engine.backend);
         return if engine.require {
             fail(text, "install the library, or set tray.engine.require = false")
         } else {
             warn(text, "install the library, or set tray.engine.backend = \"auto\"")
         };
     }
-    if found == ["rten"] {
+    if found == [Backend::Rten] {
         return warn(
             "only rten is here: it takes about three times as long as ONNX Runtime",
             "install libonnxruntime.so and name it in tray.engine.ort_dylib",

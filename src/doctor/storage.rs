@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::{Answer, Site, fail, ok, skipped, warn};
+use super::{Answer, Seen, Site, fail, ok, skipped, warn};
 
 /// Free space that a year of books and logs should find, bytes.
 const FREE_BYTES_MIN: u64 = 500 << 20;
@@ -18,11 +18,8 @@ fn state_dir_of(site: &Site) -> Result<PathBuf, Answer> {
     site.settings().map(|config| site.place(&config.counter.state_dir))
 }
 
-pub(super) fn state_dir(site: &Site) -> Answer {
-    let dir = match state_dir_of(site) {
-        Ok(dir) => dir,
-        Err(answer) => return answer,
-    };
+pub(super) fn state_dir(site: &Site) -> Seen {
+    let dir = state_dir_of(site)?;
     let place = site.tree.below(&dir);
     match std::fs::metadata(&place) {
         Ok(meta) if !meta.is_dir() => {
@@ -68,18 +65,15 @@ fn mount_of(site: &Site, dir: &Path) -> Option<Mount> {
     best
 }
 
-fn with_mount(site: &Site, check: impl Fn(&Mount) -> Answer) -> Answer {
-    let dir = match state_dir_of(site) {
-        Ok(dir) => dir,
-        Err(answer) => return answer,
-    };
+fn with_mount(site: &Site, check: impl Fn(&Mount) -> Seen) -> Seen {
+    let dir = state_dir_of(site)?;
     match mount_of(site, &dir) {
         Some(mount) => check(&mount),
         None => skipped("/proc/mounts can't be read"),
     }
 }
 
-pub(super) fn medium(site: &Site) -> Answer {
+pub(super) fn medium(site: &Site) -> Seen {
     with_mount(site, |mount| match mount.kind.as_str() {
         "tmpfs" | "ramfs" => fail(
             format!("{} is a {}: every sale is gone after a power cut", mount.point.display(), mount.kind),
@@ -97,7 +91,7 @@ pub(super) fn medium(site: &Site) -> Answer {
     })
 }
 
-pub(super) fn mount(site: &Site) -> Answer {
+pub(super) fn mount(site: &Site) -> Seen {
     with_mount(site, |mount| {
         let point = mount.point.display();
         let has = |option: &str| mount.options.iter().any(|o| o == option);
@@ -124,42 +118,34 @@ pub(super) fn mount(site: &Site) -> Answer {
 
 fn live_stat(site: &Site) -> Result<(PathBuf, rustix::fs::StatVfs), Answer> {
     if !site.live {
-        return Err(skipped("this is a recorded tree"));
+        return Err(Answer::skipped("this is a recorded tree"));
     }
     let dir = state_dir_of(site)?;
     rustix::fs::statvfs(&dir)
         .map(|stat| (dir.clone(), stat))
-        .map_err(|error| skipped(format!("{}: {error}", dir.display())))
+        .map_err(|error| Answer::skipped(format!("{}: {error}", dir.display())))
 }
 
-pub(super) fn free(site: &Site) -> Answer {
-    match live_stat(site) {
-        Err(answer) => answer,
-        Ok((dir, stat)) => {
-            let bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
-            let text = format!("{} MB are free below {}", bytes >> 20, dir.display());
-            if bytes < FREE_BYTES_MIN {
-                fail(text, "sudo journalctl --vacuum-size=100M; sudo apt-get clean")
-            } else {
-                ok(text)
-            }
-        }
-    }
+pub(super) fn free(site: &Site) -> Seen {
+    let (dir, stat) = live_stat(site)?;
+    let bytes = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let text = format!("{} MB are free below {}", bytes >> 20, dir.display());
+    if bytes < FREE_BYTES_MIN { fail(text, "sudo journalctl --vacuum-size=100M; sudo apt-get clean") } else { ok(text) }
 }
 
-pub(super) fn inodes(site: &Site) -> Answer {
-    match live_stat(site) {
-        Err(answer) => answer,
-        Ok((_, stat)) if stat.f_files == 0 => skipped("this file system has no inodes"),
-        Ok((_, stat)) if stat.f_favail < 1_000 => fail(
-            format!("only {} inodes are free", stat.f_favail),
+pub(super) fn inodes(site: &Site) -> Seen {
+    let (_, stat) = live_stat(site)?;
+    match stat.f_favail {
+        _ if stat.f_files == 0 => skipped("this file system has no inodes"),
+        few @ ..1_000 => fail(
+            format!("only {few} inodes are free"),
             "find what makes so many small files: sudo du --inodes -x / | sort -n | tail",
         ),
-        Ok((_, stat)) => ok(format!("{} inodes are free", stat.f_favail)),
+        many => ok(format!("{many} inodes are free")),
     }
 }
 
-pub(super) fn errors(site: &Site) -> Answer {
+pub(super) fn errors(site: &Site) -> Seen {
     let mut seen = 0;
     for disk in site.tree.list("/sys/fs/ext4") {
         let Some(count) = site.tree.number(format!("/sys/fs/ext4/{disk}/errors_count")) else { continue };
@@ -175,7 +161,7 @@ pub(super) fn errors(site: &Site) -> Answer {
 }
 
 /// eMMC tells its age in steps of ten per cent (JEDEC JESD84-B51, `DEVICE_LIFE_TIME_EST` and `PRE_EOL_INFO`).
-pub(super) fn wear(site: &Site) -> Answer {
+pub(super) fn wear(site: &Site) -> Seen {
     let mut oldest: Option<(u64, String)> = None;
     for disk in site.tree.list("/sys/block").into_iter().filter(|name| name.starts_with("mmcblk")) {
         let hex = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
@@ -198,14 +184,11 @@ pub(super) fn wear(site: &Site) -> Answer {
     }
 }
 
-pub(super) fn fsync(site: &Site) -> Answer {
+pub(super) fn fsync(site: &Site) -> Seen {
     if !site.live {
         return skipped("this is a recorded tree");
     }
-    let dir = match state_dir_of(site) {
-        Ok(dir) => dir,
-        Err(answer) => return answer,
-    };
+    let dir = state_dir_of(site)?;
     let file = dir.join(".doctor-fsync");
     let measured = measure(&file);
     let _ = std::fs::remove_file(&file);
