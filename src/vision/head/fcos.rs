@@ -9,7 +9,7 @@ use crate::engine::head::{Centering, Distance, FcosSpec};
 
 use super::finds::Finds;
 use super::offsets::{clipped, logit_floor, sigmoid};
-use super::rows::{Grid, Rows};
+use super::rows::{Grid, Rows, room};
 use super::{Decode, Target};
 
 /// Decoder for one network.
@@ -49,7 +49,7 @@ impl Fcos {
             boxes: bind(&spec.boxes, 4)?,
             scores: bind(&spec.scores, target.labels)?,
             centerness: if spec.centerness.is_empty() { None } else { Some(bind(&spec.centerness, 1)?) },
-            best: vec![0.0; grids.iter().map(Grid::boxes).max().unwrap_or(0)],
+            best: room(&grids),
             distance: spec.distance,
             centering: spec.centering,
             offset: spec.offset,
@@ -85,18 +85,14 @@ impl Decode for Fcos {
                 (Some(_), Centering::Sqrt) => logit_floor(finds.floor() * finds.floor()),
                 _ => logit_floor(finds.floor()),
             };
-            for (cell, logit) in best.iter().enumerate() {
-                if *logit < least {
-                    continue;
-                }
+            for (_, cell, _) in grid.reaching(best, least) {
                 let centre = centerness.map(|values| sigmoid(values.get(0, cell, 0)));
                 let joined = |score: f32| match (centre, self.centering) {
                     (None, _) => score,
                     (Some(centre), Centering::Product) => score * centre,
                     (Some(centre), Centering::Sqrt) => (score * centre).sqrt(),
                 };
-                let x = ((cell % grid.columns) as f32 + self.offset) * stride;
-                let y = ((cell / grid.columns) as f32 + self.offset) * stride;
+                let [x, y] = grid.place(cell).map(|at| (at + self.offset) * stride);
                 let [left, top, right, bottom] = boxes.array(0, cell, 0).map(|d: f32| match self.distance {
                     Distance::Linear => d * unit,
                     Distance::Exp => d.exp() * unit,

@@ -8,7 +8,7 @@ use crate::engine::head::{BoxOrder, RetinaNetSpec};
 
 use super::finds::Finds;
 use super::offsets::{clipped, logit_floor, shifted, sigmoid};
-use super::rows::{Grid, Rows};
+use super::rows::{Grid, Rows, room};
 use super::{Decode, Target};
 
 /// Decoder for one network.
@@ -43,7 +43,7 @@ impl RetinaNet {
         Ok(Self {
             boxes: Rows::bind(target.engine, &spec.boxes, &grids, 4)?,
             scores: Rows::bind(target.engine, &spec.scores, &grids, target.labels)?,
-            best: vec![0.0; grids.iter().map(Grid::boxes).max().unwrap_or(0)],
+            best: room(&grids),
             offset: spec.offset,
             order: spec.box_order,
             variances: spec.variances,
@@ -77,22 +77,16 @@ impl Decode for RetinaNet {
             };
             let Some(best) = self.best.get_mut(..grid.boxes()) else { continue };
             scores.best(0..self.labels, best);
-            let (cells, least) = (grid.columns * grid.rows, logit_floor(finds.floor()));
-            for (anchor, sides) in anchors.iter().enumerate() {
-                for (cell, logit) in best.iter().skip(anchor * cells).take(cells).enumerate() {
-                    if *logit < least {
-                        continue;
-                    }
-                    let x = ((cell % grid.columns) as f32 + self.offset) * stride;
-                    let y = ((cell / grid.columns) as f32 + self.offset) * stride;
-                    let [a, b, c, d] = boxes.array(anchor, cell, 0);
-                    let offsets = match self.order {
-                        BoxOrder::Xywh => [a, b, c, d],
-                        BoxOrder::Yxhw => [b, a, d, c],
-                    };
-                    let bbox = clipped(shifted([x, y], *sides, offsets, self.variances), self.input);
-                    finds.offer(bbox, (0..self.labels).map(|label| sigmoid(scores.get(anchor, cell, label))));
-                }
+            for (anchor, cell, _) in grid.reaching(best, logit_floor(finds.floor())) {
+                let Some(sides) = anchors.get(anchor) else { continue };
+                let middle = grid.place(cell).map(|at| (at + self.offset) * stride);
+                let [a, b, c, d] = boxes.array(anchor, cell, 0);
+                let offsets = match self.order {
+                    BoxOrder::Xywh => [a, b, c, d],
+                    BoxOrder::Yxhw => [b, a, d, c],
+                };
+                let bbox = clipped(shifted(middle, *sides, offsets, self.variances), self.input);
+                finds.offer(bbox, (0..self.labels).map(|label| sigmoid(scores.get(anchor, cell, label))));
             }
         }
     }

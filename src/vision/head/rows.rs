@@ -27,6 +27,25 @@ impl Grid {
     pub fn boxes(&self) -> usize {
         self.columns * self.rows * self.anchors
     }
+
+    /// Column and row of a cell.
+    pub fn place(&self, cell: usize) -> [f32; 2] {
+        [(cell % self.columns) as f32, (cell / self.columns) as f32]
+    }
+
+    /// What [`Values::best`] wrote, as (anchor, cell, number), of those that reach `least`; NaN does not.
+    pub fn reaching<'b>(&self, best: &'b [f32], least: f32) -> impl Iterator<Item = (usize, usize, f32)> + use<'b> {
+        let anchors = best.chunks_exact((self.columns * self.rows).max(1)).enumerate();
+        let of = |(anchor, best): (usize, &'b [f32])| {
+            best.iter().enumerate().map(move |(cell, &number)| (anchor, cell, number))
+        };
+        anchors.flat_map(of).filter(move |(_, _, number)| *number >= least)
+    }
+}
+
+/// Room for [`Values::best`] over any one of `grids`.
+pub fn room(grids: &[Grid]) -> Vec<f32> {
+    vec![0.0; grids.iter().map(Grid::boxes).max().unwrap_or(0)]
 }
 
 /// One level of an output.

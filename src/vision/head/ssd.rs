@@ -13,7 +13,7 @@ use crate::engine::head::{Background, SsdSpec};
 
 use super::finds::Finds;
 use super::offsets::{clipped, logit_floor, shifted};
-use super::rows::{Grid, Rows};
+use super::rows::{Grid, Rows, room};
 use super::{Decode, Target};
 
 /// Decoder for one network.
@@ -65,7 +65,7 @@ impl Ssd {
         Ok(Self {
             boxes: Rows::bind(target.engine, &spec.boxes, &grids, 4)?,
             scores: Rows::bind(target.engine, &spec.scores, &grids, labels + 1)?,
-            best: vec![0.0; grids.iter().map(Grid::boxes).max().unwrap_or(0)],
+            best: room(&grids),
             variances: spec.variances,
             levels,
             first,
@@ -100,26 +100,22 @@ impl Decode for Ssd {
             };
             let Some(best) = self.best.get_mut(..grid.boxes()) else { continue };
             scores.best(self.first..self.first + self.labels, best);
-            let (cells, least) = (grid.columns * grid.rows, logit_floor(finds.floor()));
-            for (anchor, sides) in priors.iter().enumerate() {
-                for (cell, most) in best.iter().skip(anchor * cells).take(cells).enumerate() {
-                    let background = scores.get(anchor, cell, self.background);
-                    // Of the sum that the softmax divides by, label and background are but two terms: if these
-                    // two keep it below the floor, all of them do.
-                    if most - background < least {
-                        continue;
-                    }
-                    let most = most.max(background);
-                    let power = |channel| (scores.get(anchor, cell, channel) - most).exp();
-                    let sum: f32 = (0..=self.labels).map(power).sum();
-                    let x = ((cell % grid.columns) as f32 + 0.5) * step[0];
-                    let y = ((cell / grid.columns) as f32 + 0.5) * step[1];
-                    let bbox = shifted([x, y], *sides, boxes.array(anchor, cell, 0), self.variances);
-                    finds.offer(
-                        clipped(bbox, self.input),
-                        (0..self.labels).map(|label| power(self.first + label) / sum),
-                    );
+            let least = logit_floor(finds.floor());
+            for (anchor, cell, most) in grid.reaching(best, f32::NEG_INFINITY) {
+                let Some(sides) = priors.get(anchor) else { continue };
+                let background = scores.get(anchor, cell, self.background);
+                // Of the sum that the softmax divides by, label and background are but two terms: if these
+                // two keep it below the floor, all of them do.
+                if most - background < least {
+                    continue;
                 }
+                let most = most.max(background);
+                let power = |channel| (scores.get(anchor, cell, channel) - most).exp();
+                let sum: f32 = (0..=self.labels).map(power).sum();
+                let [column, row] = grid.place(cell);
+                let middle = [(column + 0.5) * step[0], (row + 0.5) * step[1]];
+                let bbox = shifted(middle, *sides, boxes.array(anchor, cell, 0), self.variances);
+                finds.offer(clipped(bbox, self.input), (0..self.labels).map(|label| power(self.first + label) / sum));
             }
         }
     }

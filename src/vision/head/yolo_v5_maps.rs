@@ -13,7 +13,7 @@ use crate::engine::head::YoloV5MapsSpec;
 
 use super::finds::Finds;
 use super::offsets::{logit_floor, sigmoid};
-use super::rows::{Grid, Rows};
+use super::rows::{Grid, Rows, room};
 use super::{Decode, Target};
 
 const OBJECT: usize = 4;
@@ -45,7 +45,7 @@ impl YoloV5Maps {
         let levels: Vec<Level> = spec.strides.iter().zip(&spec.anchors).map(level).collect();
         let grids: Vec<Grid> = levels.iter().map(|l| l.grid).collect();
         let rows = Rows::bind(target.engine, &spec.outputs, &grids, BEFORE_LABELS + target.labels)?;
-        let best = vec![0.0; grids.iter().map(Grid::boxes).max().unwrap_or(0)];
+        let best = room(&grids);
         Ok(Self { rows, levels, labels: target.labels, best })
     }
 }
@@ -61,22 +61,17 @@ impl Decode for YoloV5Maps {
                 continue;
             };
             values.best(OBJECT..OBJECT + 1, best);
-            let (cells, least) = (grid.columns * grid.rows, logit_floor(finds.floor()));
-            for (anchor, sides) in anchors.iter().enumerate() {
-                for (cell, logit) in best.iter().skip(anchor * cells).take(cells).enumerate() {
-                    // No label can score more than the object.
-                    if *logit < least {
-                        continue;
-                    }
-                    let object = sigmoid(*logit);
-                    let [tx, ty, tw, th] = values.array(anchor, cell, 0).map(|t: f32| 2.0 * sigmoid(t));
-                    let x = (tx - 0.5 + (cell % grid.columns) as f32) * stride;
-                    let y = (ty - 0.5 + (cell / grid.columns) as f32) * stride;
-                    let (w, h) = (tw * tw * sides[0], th * th * sides[1]);
-                    let bbox = [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0];
-                    let label = |label| object * sigmoid(values.get(anchor, cell, BEFORE_LABELS + label));
-                    finds.offer(bbox, (0..self.labels).map(label));
-                }
+            // No label can score more than the object.
+            for (anchor, cell, logit) in grid.reaching(best, logit_floor(finds.floor())) {
+                let Some(sides) = anchors.get(anchor) else { continue };
+                let object = sigmoid(logit);
+                let [tx, ty, tw, th] = values.array(anchor, cell, 0).map(|t: f32| 2.0 * sigmoid(t));
+                let [column, row] = grid.place(cell);
+                let (x, y) = ((tx - 0.5 + column) * stride, (ty - 0.5 + row) * stride);
+                let (w, h) = (tw * tw * sides[0], th * th * sides[1]);
+                let bbox = [x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0];
+                let label = |label| object * sigmoid(values.get(anchor, cell, BEFORE_LABELS + label));
+                finds.offer(bbox, (0..self.labels).map(label));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::engine::head::YoloV8MapsSpec;
 
 use super::finds::Finds;
 use super::offsets::{logit_floor, sigmoid};
-use super::rows::{Grid, Rows, Values};
+use super::rows::{Grid, Rows, Values, room};
 use super::{Decode, Target};
 
 const SIDES: usize = 4;
@@ -29,7 +29,7 @@ impl YoloV8Maps {
         let grids: Vec<Grid> = spec.strides.iter().map(|s| Grid::of_stride(target.input, *s, 1)).collect();
         let (bins, labels) = (spec.bins as usize, target.labels);
         let rows = Rows::bind(target.engine, &spec.outputs, &grids, SIDES * bins + labels)?;
-        let best = vec![0.0; grids.iter().map(Grid::boxes).max().unwrap_or(0)];
+        let best = room(&grids);
         let levels = grids.into_iter().zip(spec.strides.iter().map(|s| *s as f32)).collect();
         Ok(Self { rows, levels, bins, labels, best })
     }
@@ -47,14 +47,9 @@ impl Decode for YoloV8Maps {
                 continue;
             };
             values.best(scores..scores + self.labels, best);
-            let least = logit_floor(finds.floor());
-            for (cell, logit) in best.iter().enumerate() {
-                if *logit < least {
-                    continue;
-                }
+            for (_, cell, _) in grid.reaching(best, logit_floor(finds.floor())) {
                 let side = |side| distance(&values, cell, side * self.bins, self.bins) * stride;
-                let x = ((cell % grid.columns) as f32 + 0.5) * stride;
-                let y = ((cell / grid.columns) as f32 + 0.5) * stride;
+                let [x, y] = grid.place(cell).map(|at| (at + 0.5) * stride);
                 let bbox = [x - side(0), y - side(1), x + side(2), y + side(3)];
                 finds.offer(bbox, (0..self.labels).map(|label| sigmoid(values.get(0, cell, scores + label))));
             }
