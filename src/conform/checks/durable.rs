@@ -140,12 +140,7 @@ fn replace_log(p: &mut Player<'_>) {
 fn new_epoch(p: &mut Player<'_>) -> Step {
     p.come_up()?;
     replace_log(p);
-    p.come_up()?;
-    let message = harmless(p);
-    let sequence = p.acknowledged(message)?;
-    p.reboot();
-    p.handshake()?;
-    names(p.pos, p.epoch, sequence)
+    resumes(p)
 }
 
 fn lost_for_good(p: &mut Player<'_>) -> Step {
