@@ -7,7 +7,7 @@ mod prices;
 use std::collections::VecDeque;
 use std::path::Path;
 
-use till_link::{Attention, Role, Security, ToPos, ToTill};
+use till_link::{Attention, Phase, Role, Security, ToPos, ToTill};
 
 use crate::checkout::{Catalogue, Core, Effect, Health, Input, Settings, View};
 use crate::config::{Config, TriggerSource};
@@ -172,7 +172,9 @@ impl Counter {
         if let Some(query) = self.prices.poll(now_ms) {
             self.books.send(key(&query), &query);
         }
+        // A list that came in the middle of a session waits; it is not put together anew at each turn until then.
         if self.prices.is_due()
+            && self.core.view().phase == Phase::Idle
             && let Some(priced) = self.prices.applied_to(&self.own)
             && self.core.set_catalogue(priced, self.labels.iter().map(String::as_str))
         {
@@ -357,7 +359,7 @@ impl Counter {
 
     /// Whether nothing is under way: no session, nothing unwritten or unacknowledged.
     pub fn is_idle(&self) -> bool {
-        self.core.view().phase == till_link::Phase::Idle && self.pending.is_empty() && self.books.is_quiet()
+        self.core.view().phase == Phase::Idle && self.pending.is_empty() && self.books.is_quiet()
     }
 }
 
