@@ -68,8 +68,7 @@ pub fn run(args: &DoctorArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
 fn ask(config: &std::path::Path) -> Result<Status, String> {
     let socket =
         Config::load(config).map_or_else(|_| PathBuf::from("/run/till/ctl.sock"), |config| config.counter.control);
-    let line = control::ask(&socket, "status").map_err(|error| error.to_string())?;
-    serde_json::from_str(&line).map_err(|error| format!("the daemon's answer is not understood: {error}"))
+    control::ask_status(&socket).map(|(status, _)| status).map_err(|error| error.to_string())
 }
 
 /// A line a finding, the gravest last, so that it stands above the prompt.

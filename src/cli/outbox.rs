@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::outbox::scan::{Finding, Seen, Summary, scan};
 use crate::outbox::{LogError, LogErrorKind, StdFs, StdLook, repair};
 use crate::port::entry::{Book, Entry};
-use crate::runtime::{Status, control, parts};
+use crate::runtime::{control, parts};
 
 /// The books on disk: what was said to the POS and what the POS said. All but `repair` only look, also
 /// beside the running daemon.
@@ -173,7 +173,7 @@ fn look(folder: &Path, book: Book) -> Option<StdLook> {
 
 /// How much of the log of `epoch` the POS has, if the daemon that owns it answers.
 fn acknowledged(control: &Path, epoch: u32) -> Option<u32> {
-    let status: Status = serde_json::from_str(&control::ask(control, "status").ok()?).ok()?;
+    let (status, _) = control::ask_status(control).ok()?;
     (status.outbox.epoch == epoch).then(|| status.outbox.last.saturating_sub(status.outbox.unacknowledged))
 }
 

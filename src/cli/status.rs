@@ -24,9 +24,7 @@ pub struct StatusArgs {
 /// # Errors
 /// When the daemon does not answer.
 pub fn run(args: &StatusArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let line = control::ask(&args.control, "status")?;
-    let status: Status = serde_json::from_str(&line)
-        .map_err(|error| CliError::new(Exit::Failed, format!("the answer is not understood: {error}")))?;
+    let (status, line) = control::ask_status(&args.control)?;
     if args.json {
         out.write_all(line.as_bytes())?;
     } else {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::runtime::heart::Heart;
-use crate::runtime::{RuntimeError, RuntimeErrorKind, clock};
+use crate::runtime::{RuntimeError, RuntimeErrorKind, Status, clock};
 
 /// Longest request that is read.
 const REQUEST_BYTES_MAX: u64 = 256;
@@ -114,6 +114,16 @@ pub fn ask(path: &Path, request: &str) -> Result<String, RuntimeError> {
         return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
     }
     Ok(line)
+}
+
+/// Asks the daemon at `path` how it is; the line as it came beside what it says.
+pub fn ask_status(path: &Path) -> Result<(Status, String), RuntimeError> {
+    let line = ask(path, "status")?;
+    let status = serde_json::from_str(&line).map_err(|error| {
+        let message = format!("the answer is not understood: {error}");
+        RuntimeError::new(RuntimeErrorKind::Control, path.display().to_string(), message)
+    })?;
+    Ok((status, line))
 }
 
 #[cfg(test)]
