@@ -23,20 +23,7 @@ const STEP_MS: u64 = 50;
 /// More steps than any sale takes.
 const STEPS_MAX: usize = 2_000;
 const MASS_G: i32 = 100;
-const RULES: Rules = Rules {
-    core: Settings {
-        settle_ms: 800,
-        votes_min: 5,
-        clear_ms: 500,
-        attention_ms: 1_500,
-        load_present_g: 5,
-        hold_g: 10,
-        scale: true,
-    },
-    debounce_ms: 30,
-    quiet_g: 3,
-    quiet_ms: 200,
-};
+const RULES: Rules = Rules { core: Settings::SCRIPTED, debounce_ms: 30, quiet_g: 3, quiet_ms: 200 };
 
 /// Notes when bytes were last given to the line.
 struct Probe {

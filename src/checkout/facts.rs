@@ -24,6 +24,19 @@ pub struct Settings {
     pub scale: bool,
 }
 
+impl Settings {
+    /// For simulated and scripted shoppers: the configuration's defaults, but the next one need not wait as long.
+    pub const SCRIPTED: Self = Self {
+        settle_ms: 800,
+        votes_min: 5,
+        clear_ms: 500,
+        attention_ms: 1_500,
+        load_present_g: 5,
+        hold_g: 10,
+        scale: true,
+    };
+}
+
 /// What comes in.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {

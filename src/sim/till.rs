@@ -30,15 +30,7 @@ const BUSY_MS: u64 = 50;
 const IDLE_MS: u64 = 500;
 
 fn rules(plant: Option<Plant>) -> Rules {
-    let core = Settings {
-        settle_ms: 800,
-        votes_min: 5,
-        clear_ms: 500,
-        attention_ms: 1_500,
-        load_present_g: 5,
-        hold_g: 10,
-        scale: plant != Some(Plant::MassNotChecked),
-    };
+    let core = Settings { scale: plant != Some(Plant::MassNotChecked), ..Settings::SCRIPTED };
     Rules { core, debounce_ms: 30, quiet_g: 3, quiet_ms: 300 }
 }
 

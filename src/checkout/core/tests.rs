@@ -4,15 +4,7 @@ use till_link::{Currency, Evidence, Tender};
 use super::*;
 use crate::vision::{Class, TrayItem};
 
-const SETTINGS: Settings = Settings {
-    settle_ms: 800,
-    votes_min: 5,
-    clear_ms: 500,
-    attention_ms: 1_500,
-    load_present_g: 5,
-    hold_g: 10,
-    scale: true,
-};
+const SETTINGS: Settings = Settings::SCRIPTED;
 const TEA_G: i32 = 100;
 const LABELS: [&str; 3] = ["tea", "jam", "not-in-the-catalogue"];
 

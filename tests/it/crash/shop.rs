@@ -19,20 +19,7 @@ const STEP_MS: u64 = 50;
 const PATIENCE_MS: u64 = 60_000;
 /// So small that segments come and go.
 const LIMITS: Limits = Limits { bytes_max: 64 << 10, segment_bytes: 300 };
-const RULES: Rules = Rules {
-    core: Settings {
-        settle_ms: 800,
-        votes_min: 5,
-        clear_ms: 500,
-        attention_ms: 1_500,
-        load_present_g: 5,
-        hold_g: 10,
-        scale: true,
-    },
-    debounce_ms: 30,
-    quiet_g: 3,
-    quiet_ms: 200,
-};
+const RULES: Rules = Rules { core: Settings::SCRIPTED, debounce_ms: 30, quiet_g: 3, quiet_ms: 200 };
 const LABELS: [&str; 2] = ["tea", "jam"];
 const MASS_G: [i32; 2] = [100, 250];
 const PRICE: [i64; 2] = [900, 2_400];
