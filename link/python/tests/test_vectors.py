@@ -135,8 +135,18 @@ class Vectors(unittest.TestCase):
             self.assertEqual(f"{crc32c(bytes.fromhex(v['hex'])):08x}", v["crc"], v["name"])
 
     def test_frames(self):
-        for v in load("frames.json"):
+        vectors = load("frames.json")
+        pos = next(v for v in vectors if v["name"] == "HELLO of a POS that is up and stored 41 messages")
+        for v in vectors:
             wire = bytes.fromhex(v["hex"])
+            # A till that is up with that POS.
+            till = Endpoint(Config(Role.TILL, 1, 7, 700), Resume(), 0, 0, 0)
+            till.receive(0, bytes.fromhex(pos["hex"]))
+            till.receive(0, wire)
+            malformed = v["expect"].split(" ")[0] in ("malformed", "unknown_kind")
+            self.assertEqual(till.stats.malformed, int(malformed), v["name"])
+            if v["expect"] == "malformed":
+                continue
             found = list(Accumulator().feed(wire))
             word, *rest = v["expect"].split(" ")
             with self.subTest(v["name"]):
@@ -145,7 +155,7 @@ class Vectors(unittest.TestCase):
                 elif word == "frame":
                     kind, payload = int(rest[0], 16), bytes.fromhex("".join(rest[1:]))
                     self.assertEqual(found, [(kind, payload)])
-                    self.assertEqual(encode_frame(kind, payload), wire)
+                    self.assertEqual(encode_frame(kind, payload), bytes.fromhex(v.get("encoded", v["hex"])))
                 else:
                     self.assertEqual(found, [word])
 

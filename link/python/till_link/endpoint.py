@@ -370,7 +370,8 @@ class Endpoint:
         elif self.up:
             # Our nonce is another now: it is no longer mutual.
             self._go_down(now_ms)
-            mutual = False
+            assert self._session is not None
+            session, mutual = self._session, False
         session.key = key
         session.peer_nonce = nonce
         if mutual:

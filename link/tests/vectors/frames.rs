@@ -1,8 +1,9 @@
-//! Frames, whole and damaged. `expect` is `frame KIND PAYLOAD`, or the error that a receiver counts.
+//! Frames, whole and damaged. `expect` is `frame KIND PAYLOAD`, or the error that a receiver counts: an end without
+//! security that is up.
 
 use till_link::frame::{self, Accumulator, CRC, FRAME_BYTES_MAX, Kind, Received};
 use till_link::message::SCHEMA;
-use till_link::{PAYLOAD_BYTES_MAX, WIRE_BYTES_MAX};
+use till_link::{Config, Endpoint, PAYLOAD_BYTES_MAX, Resume, Role, WIRE_BYTES_MAX};
 
 use crate::{Vector, hex};
 
@@ -18,6 +19,21 @@ fn stuff(body: &[u8]) -> Vec<u8> {
     wire
 }
 
+/// A POS that is up, as its till 1 of boot 700 hears it.
+fn pos_hello() -> Vec<u8> {
+    hello([1, 0, 1, 1, 0], [SCHEMA, 1, 900, 700, 9, 3, 7, 41])
+}
+
+/// Whether that till, being up, refuses the whole frame in `wire` for its length.
+fn malformed(wire: &[u8]) -> bool {
+    let config = Config { role: Role::Till, counter: 1, epoch: 7, boot: 700, window: 4 };
+    let mut till = Endpoint::new(config, Resume::default(), 0, 0, 0);
+    till.receive(0, &encode(Kind::Hello, &[&pos_hello()]), |_| {});
+    assert!(till.is_up());
+    till.receive(0, wire, |_| {});
+    till.stats().malformed == 1
+}
+
 /// What our receiver makes of `wire`, in words.
 fn found(name: &str, wire: &[u8]) -> String {
     let mut accumulator = Accumulator::default();
@@ -25,6 +41,7 @@ fn found(name: &str, wire: &[u8]) -> String {
     assert!(rest.is_empty(), "{name}: one frame a vector");
     match received {
         None => "nothing".into(),
+        Some(Received::Frame(..)) if malformed(wire) => "malformed".into(),
         Some(Received::Frame(kind, payload)) => format!("frame {:02x} {}", kind as u8, hex(payload)),
         Some(Received::TooLong) => "too_long".into(),
         Some(Received::BadCobs) => "bad_cobs".into(),
@@ -52,7 +69,7 @@ pub fn all() -> Vec<Vector> {
     let mut all = Vec::new();
     let till = hello([1, 0, 0, 0, 0], [SCHEMA, 1, 700, 0, 7, 1, 0, 0]);
     all.push(good("first HELLO of a till", Kind::Hello, &till));
-    let pos = hello([1, 0, 1, 1, 0], [SCHEMA, 1, 900, 700, 9, 3, 7, 41]);
+    let pos = pos_hello();
     all.push(good("HELLO of a POS that is up and stored 41 messages", Kind::Hello, &pos));
     let newer = [&pos[..], &[0xaa, 0xbb]].concat();
     all.push(good("HELLO of a later minor version with two bytes more", Kind::Hello, &newer));
@@ -120,5 +137,77 @@ pub fn all() -> Vec<Vector> {
         body.extend_from_slice(&CRC.checksum(&body).to_le_bytes());
         all.push(vector(format!("kind {kind:02x} is not known"), &stuff(&body), format!("unknown_kind {kind:02x}")));
     }
+    blocks(&mut all);
+    lengths(&mut all);
     all
+}
+
+/// COBS where a block of 254 bytes ends with the body, and where one is cut short.
+fn blocks(all: &mut Vec<Vector>) {
+    for (name, zero_at, length) in [
+        ("a body of one full block", None, 249),
+        ("a body of two full blocks", None, 503),
+        ("a zero, then a full block to the end", Some(0), 251),
+        ("a zero right behind a full block", Some(253), 300),
+        ("a zero behind 253 bytes", Some(252), 300),
+    ] {
+        // The CRC must have no zero, or the last block is another one.
+        let payload = |fill: u8| {
+            let mut payload = vec![fill; length];
+            zero_at.into_iter().for_each(|at: usize| payload[at] = 0);
+            payload
+        };
+        let whole = |fill: &u8| cobs::decode_vec(&encode(Kind::Event, &[&payload(*fill)])).unwrap();
+        let full = |fill: &u8| whole(fill).iter().filter(|byte| **byte == 0).count() == usize::from(zero_at.is_some());
+        let payload = payload((1..=255).find(full).unwrap());
+        let wire = encode(Kind::Event, &[&payload]);
+        all.push(good(name, Kind::Event, &payload));
+        if let Some(short) = wire.strip_suffix(&[1, 0]) {
+            let expect = format!("frame 05 {}", hex(&payload));
+            let mut short = vector(format!("{name}, no `01` behind it"), &[short, &[0]].concat(), expect);
+            short.0.push(("encoded", hex(&wire)));
+            all.push(short);
+        }
+    }
+    let mut longest = vec![0x82; FRAME_BYTES_MAX - 4];
+    longest.extend(CRC.checksum(&longest).to_le_bytes());
+    let name = "the longest body, which is a sealed DATA's";
+    all.push(vector(name, &stuff(&longest), "unknown_kind 82".into()));
+    for (name, wire) in [
+        ("a full block that lacks one byte", [&[0xff][..], &[0x11; 253], &[0]].concat()),
+        ("nothing behind the code of a full block", vec![0xff, 0]),
+        ("a full block, then a block longer than what is left", [&[0xff][..], &[0x11; 254], &[2, 0]].concat()),
+        ("two empty blocks behind a full block", [&[0xff][..], &[0x11; 254], &[1, 1, 0]].concat()),
+        ("only empty blocks, a body of five zeros", vec![1, 1, 1, 1, 1, 1, 0]),
+        ("only empty blocks, a body of four zeros", vec![1, 1, 1, 1, 1, 0]),
+    ] {
+        let expect = found(name, &wire);
+        assert!(expect.starts_with("bad_"), "{name}: {expect}");
+        all.push(vector(name, &wire, expect));
+    }
+}
+
+/// Whole frames whose payload has not the length that their kind demands.
+fn lengths(all: &mut Vec<Vector>) {
+    let hello = pos_hello();
+    let rising: Vec<u8> = (1..=9).collect();
+    let long = vec![0x5a; 8 + PAYLOAD_BYTES_MAX + 1];
+    for (name, kind, payload) in [
+        ("HELLO of 36 bytes", Kind::Hello, &hello[..36]),
+        ("HELLO, empty", Kind::Hello, &[]),
+        ("DATA without its last byte of sequence", Kind::Data, &rising[..7]),
+        ("DATA, nothing in it", Kind::Data, &[]),
+        ("DATA of a message one byte too long", Kind::Data, &long),
+        ("ACK of 7 bytes", Kind::Ack, &rising[..7]),
+        ("ACK of 9 bytes", Kind::Ack, &rising),
+        ("GAP of 7 bytes", Kind::Gap, &rising[..7]),
+        ("GAP of 9 bytes", Kind::Gap, &rising),
+        ("EVENT of a message one byte too long", Kind::Event, &long[8..]),
+        ("HEARTBEAT of 3 bytes", Kind::Heartbeat, &rising[..3]),
+        ("HEARTBEAT of 5 bytes", Kind::Heartbeat, &rising[..5]),
+        ("REFUSE without a reason", Kind::Refuse, &[]),
+        ("REFUSE of two bytes", Kind::Refuse, &rising[..2]),
+    ] {
+        all.push(vector(name, &encode(kind, &[payload]), "malformed".into()));
+    }
 }

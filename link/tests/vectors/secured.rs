@@ -246,6 +246,35 @@ fn replay() -> Vec<String> {
     pos.steps
 }
 
+/// Old HELLOs of the till and nothing else: of this session to a POS that is up, where the first names a journal
+/// without the message and would bring the POS back to it; of the session before, up and not up.
+fn old_hellos() -> Vec<String> {
+    let (mut till, mut pos) = ends(Some(one_key()), Some(one_key()));
+    pos.append(0, b"paid");
+    let (to_pos, _) = talk(&mut till, &mut pos, 0, 300);
+    let hellos = |frames: Vec<Vec<u8>>| frames.into_iter().filter(|frame| frame[1] == 1).collect::<Vec<_>>();
+    let first = hellos(to_pos);
+    let mut now_ms = 300;
+    let again = |pos: &mut Written, hellos: &[Vec<u8>], now_ms: &mut u64| {
+        for hello in hellos {
+            pos.receive(*now_ms, hello);
+            pos.poll(*now_ms);
+            *now_ms += 100;
+        }
+    };
+    again(&mut pos, &first, &mut now_ms);
+    till.start(now_ms, Config { boot: 701, ..TILL });
+    let (to_pos, _) = talk(&mut till, &mut pos, now_ms, now_ms + 300);
+    now_ms += 300;
+    again(&mut pos, &first, &mut now_ms);
+    // The till is silent from here on: what it once said keeps no dead link up (L-204).
+    let latest = hellos(to_pos);
+    while now_ms < 5_000 {
+        again(&mut pos, &latest, &mut now_ms);
+    }
+    pos.steps
+}
+
 /// A POS hears its own voice, up and coming up.
 fn reflection() -> Vec<String> {
     let (mut till, mut pos) = ends(Some(one_key()), Some(one_key()));
@@ -373,6 +402,7 @@ pub fn sessions() -> Vec<Vector> {
     all.push(("a HELLO made weaker".into(), downgrade()));
     all.push(("a stranger on the line".into(), stranger()));
     all.push(("a key is replaced".into(), rotation()));
+    all.push(("an old HELLO is played again".into(), old_hellos()));
     let up = |name: &str| {
         let steps = &all.iter().find(|(found, _)| found == name).unwrap().1;
         steps.iter().filter(|step| step.contains(" ev up ")).count()
@@ -388,6 +418,7 @@ pub fn sessions() -> Vec<Vector> {
         ("a HELLO made weaker", 1),
         ("a stranger on the line", 1),
         ("a key is replaced", 3),
+        ("an old HELLO is played again", 2),
     ];
     for (name, expected) in ups {
         assert_eq!(up(name), expected, "{name}");
