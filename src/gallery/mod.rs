@@ -51,6 +51,15 @@ impl std::error::Error for GalleryError {}
 /// Lengths within this of 1 are 1.
 const LENGTH_TOLERANCE: f64 = 1e-3;
 
+/// Whether a vector has the length 1; one with a value that is no number has none.
+pub fn is_unit(vector: &[f32]) -> bool {
+    (length(vector) - 1.0).abs() <= LENGTH_TOLERANCE
+}
+
+fn length(vector: &[f32]) -> f64 {
+    vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt()
+}
+
 /// The values, one vector after the other.
 #[derive(Clone)]
 enum Values {
@@ -153,9 +162,8 @@ impl Gallery {
             let message = format!("{} values, the gallery's vectors have {}", vector.len(), self.dimensions);
             return Err(GalleryError { kind: GalleryErrorKind::Dimensions, message });
         }
-        let length = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-        if length.is_nan() || (length - 1.0).abs() > LENGTH_TOLERANCE {
-            let message = format!("a vector of length {length:.3}, unit vectors are kept");
+        if !is_unit(vector) {
+            let message = format!("a vector of length {:.3}, unit vectors are kept", length(vector));
             return Err(GalleryError { kind: GalleryErrorKind::Vector, message });
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::fs::Trouble;
+
 /// What kind of failure; what to do next depends on this alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogErrorKind {
@@ -59,12 +61,11 @@ impl LogError {
 
     /// A failure that the file system reported.
     pub fn io(place: impl Into<String>, error: &std::io::Error) -> Self {
-        use rustix::io::Errno;
-        let kind = match Errno::from_io_error(error) {
-            Some(Errno::NOSPC | Errno::DQUOT) => LogErrorKind::NoSpace,
-            Some(Errno::ROFS | Errno::ACCESS | Errno::PERM) => LogErrorKind::ReadOnly,
-            _ if error.kind() == std::io::ErrorKind::WouldBlock => LogErrorKind::Busy,
-            _ => LogErrorKind::Io,
+        let kind = match Trouble::of(error) {
+            Trouble::NoSpace => LogErrorKind::NoSpace,
+            Trouble::ReadOnly => LogErrorKind::ReadOnly,
+            Trouble::Busy => LogErrorKind::Busy,
+            Trouble::Other => LogErrorKind::Io,
         };
         let message = match kind {
             LogErrorKind::Busy => "another till works on this folder; stop it first (systemctl stop till)".into(),

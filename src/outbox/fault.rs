@@ -14,7 +14,7 @@ use crate::outbox::fs::{Fs, Look};
 pub enum Fault {
     /// EIO, nothing done.
     Eio,
-    /// ENOSPC for what needs room, half of a write done; the rest works.
+    /// ENOSPC for what needs room, half of a write done; the rest works, writing over old bytes too.
     NoSpace,
     /// EROFS, nothing done.
     ReadOnly,
@@ -63,6 +63,9 @@ struct State {
     unreadable: Option<String>,
     lie_about_sync: bool,
     lie_about_folder_sync: bool,
+    keep_names: bool,
+    /// `None`: not asked for; a long simulation would keep all it ever wrote.
+    written: Option<Vec<Vec<u8>>>,
 }
 
 /// A disk that several handles share, as a file system does.
@@ -116,6 +119,28 @@ impl FaultDisk {
         state.lie_about_folder_sync = about_folder;
     }
 
+    /// Whether names that were not synced are on the disk after a power cut all the same, as they may be.
+    pub fn keep_names(&self, keep: bool) {
+        self.state().keep_names = keep;
+    }
+
+    /// The raw disk: the bytes of every file, also of those without a name any more, as the blocks hold them until
+    /// something else is written there. Where writing over a file goes to the same blocks.
+    pub fn image(&self) -> Vec<Vec<u8>> {
+        self.state().inodes.iter().flat_map(|inode| [inode.now.clone(), inode.synced.clone()]).collect()
+    }
+
+    /// From now on every byte string that is written is remembered: what a disk that never writes in place (a flash's
+    /// spare blocks, a journal) may still hold.
+    pub fn remember(&self) {
+        self.state().written = Some(Vec::new());
+    }
+
+    /// What [`FaultDisk::remember`] remembered.
+    pub fn written(&self) -> Vec<Vec<u8>> {
+        self.state().written.clone().unwrap_or_default()
+    }
+
     /// Whether the power is off.
     pub fn is_dead(&self) -> bool {
         self.state().dead
@@ -134,8 +159,20 @@ impl FaultDisk {
         state.dead = false;
         state.plan = None;
         left.lost = state.names.keys().filter(|name| !state.synced_names.contains_key(*name)).count() as u64;
+        if state.keep_names {
+            state.synced_names = state.names.clone();
+        }
         state.names = state.synced_names.clone();
         for inode in &mut state.inodes {
+            if inode.now.len() >= inode.synced.len() && !inode.now.starts_with(&inode.synced) {
+                // Written over in place: what came to the disk of it stands before what had not yet gone.
+                let kept = inode.now.len() * kept_permille.min(1000) as usize / 1000;
+                left.kept += kept as u64;
+                left.lost += (inode.now.len() - kept) as u64;
+                let rest = inode.synced.get(kept..).unwrap_or_default().to_vec();
+                inode.synced = inode.now.get(..kept).unwrap_or(&inode.now).to_vec();
+                inode.synced.extend(rest);
+            }
             let common = inode.now.iter().zip(&inode.synced).take_while(|(a, b)| a == b).count();
             if inode.now.len() > inode.synced.len() && common == inode.synced.len() {
                 let tail = inode.now.len() - common;
@@ -266,22 +303,31 @@ impl Fs for FaultFs {
         let fault = Self::meet(&mut state, "write")?;
         let at = state.operations - 1;
         state.writes.push((at, bytes.len()));
+        if let Some(written) = &mut state.written {
+            written.push(bytes.to_vec());
+        }
         let file = inode(&mut state, name)?;
         if fault == Some(Fault::Swallowed) {
             return Ok(());
         }
+        let (start, end) = (offset as usize, offset as usize + bytes.len());
+        let in_place = end <= file.now.len();
         let kept = match fault {
             None => bytes.len(),
-            Some(Fault::Torn { done, .. }) => done as usize,
+            Some(Fault::NoSpace) if in_place => bytes.len(),
+            Some(Fault::Torn { done, .. }) => (done as usize).min(bytes.len()),
             Some(_) => bytes.len() / 2,
         };
-        file.now.resize(offset as usize, 0);
-        file.now.extend_from_slice(bytes.get(..kept).unwrap_or(bytes));
-        if matches!(fault, Some(Fault::Torn { zeros: true, .. })) {
-            file.now.resize(offset as usize + bytes.len(), 0);
+        if file.now.len() < start + kept {
+            file.now.resize(start + kept, 0);
+        }
+        file.now.iter_mut().skip(start).zip(bytes.iter().take(kept)).for_each(|(to, from)| *to = *from);
+        if matches!(fault, Some(Fault::Torn { zeros: true, .. })) && file.now.len() < end {
+            file.now.resize(end, 0);
         }
         match fault {
             None => Ok(()),
+            Some(Fault::NoSpace) if in_place => Ok(()),
             Some(Fault::NoSpace) => Err(Errno::NOSPC.into()),
             Some(_) => Err(Errno::IO.into()),
         }

@@ -1,10 +1,37 @@
 //! The few things that the books ask of a file system, so that a twin can fail at each of them. Names are
 //! relative to the log's own folder.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+/// What a failure of the file system means to whoever must go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Another process has the folder.
+    Busy,
+    /// No room.
+    NoSpace,
+    /// Can't be written.
+    ReadOnly,
+    /// Anything else.
+    Other,
+}
+
+impl Trouble {
+    /// What `error` means.
+    pub fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace,
+            Some(Errno::ROFS | Errno::ACCESS | Errno::PERM) => Self::ReadOnly,
+            _ if error.kind() == io::ErrorKind::WouldBlock => Self::Busy,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// A folder of files, to look at only.
 pub trait Look {
@@ -22,7 +49,7 @@ pub trait Fs: Look + Send {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// Makes an empty file or empties an existing one. Durable only after both syncs.
     fn create(&mut self, name: &str) -> io::Result<()>;
-    /// Writes `bytes` at `offset`, which is at most the file's length.
+    /// Writes `bytes` at `offset`, which is at most the file's length. What stands behind them stays.
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Cuts a file to `length`.
     fn truncate(&mut self, name: &str, length: u64) -> io::Result<()>;
@@ -84,6 +111,8 @@ impl Look for StdLook {
 pub struct StdFs {
     folder: PathBuf,
     handle: File,
+    /// Rights of a new file.
+    mode: u32,
     /// The file written last stays open: an append is one write and one sync.
     open: Option<(String, File)>,
 }
@@ -91,15 +120,25 @@ pub struct StdFs {
 impl StdFs {
     /// Opens `folder`, making it if it is not there. Fails with `WouldBlock` while another process has it.
     pub fn open(folder: &Path) -> io::Result<Self> {
+        Self::with_modes(folder, 0o777, 0o666)
+    }
+
+    /// The same for secrets: a folder that is made, and every file, is the owner's alone.
+    pub fn private(folder: &Path) -> io::Result<Self> {
+        Self::with_modes(folder, 0o700, 0o600)
+    }
+
+    /// The rights are cut by the process's umask.
+    fn with_modes(folder: &Path, folder_mode: u32, mode: u32) -> io::Result<Self> {
         if !folder.is_dir() {
-            std::fs::create_dir_all(folder)?;
+            DirBuilder::new().recursive(true).mode(folder_mode).create(folder)?;
             if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 File::open(parent)?.sync_all()?;
             }
         }
         let handle = File::open(folder)?;
         rustix::fs::flock(&handle, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { folder: folder.to_owned(), handle, open: None })
+        Ok(Self { folder: folder.to_owned(), handle, mode, open: None })
     }
 
     fn file(&mut self, name: &str) -> io::Result<&File> {
@@ -131,7 +170,8 @@ impl Fs for StdFs {
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
-        let file = File::create(self.folder.join(name))?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(self.mode).open(self.folder.join(name))?;
         self.open = Some((name.to_owned(), file));
         Ok(())
     }

@@ -13,5 +13,6 @@ mod kill;
 mod parity;
 mod secured;
 mod shim;
+mod vault;
 #[cfg(feature = "tensorrt")]
 mod tensorrt;
