@@ -576,6 +576,7 @@ static int sale_of(tl_message_kind kind)
     switch (kind) {
     case TL_ATTENTION:
     case TL_ACKNOWLEDGE:
+    case TL_GUIDE:
         return -1;
     case TL_STATE:
     case TL_CLOCK:
@@ -584,6 +585,7 @@ static int sale_of(tl_message_kind kind)
     case TL_PRICE:
     case TL_QUERY_PRICE:
     case TL_PRICES:
+    case TL_ENROL:
         return 0;
     default:
         return 1;
@@ -685,6 +687,19 @@ static void fields(cursor *c, tl_message *m)
     case TL_LANGUAGE:
         raw(c, m->language, 2);
         break;
+    case TL_GUIDE:
+        variant(c, &m->hint, 16);
+        m->step = byte_(c, m->step);
+        m->steps = byte_(c, m->steps);
+        break;
+    case TL_RECOGNISE:
+        flag(c, &m->flag, TL_BAD_BOOL);
+        break;
+    case TL_ENROL:
+        text(c, m->text, 33);
+        text(c, m->consent, 33);
+        flag(c, &m->flag, TL_BAD_BOOL);
+        break;
     }
 }
 
@@ -693,7 +708,7 @@ tl_error tl_decode(bool to_till, const uint8_t *bytes, size_t length, tl_message
     cursor c = {bytes, NULL, 0, length, TL_OK};
     uint8_t number = 0;
     memset(message, 0, sizeof *message);
-    variant(&c, &number, to_till ? 8 : 13);
+    variant(&c, &number, to_till ? 10 : 14);
     if (c.error != TL_OK) {
         return c.error;
     }

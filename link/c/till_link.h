@@ -27,7 +27,7 @@
 #define TL_LOST_MS 3000u
 #define TL_HELLO_MS 500u
 #define TL_NEVER UINT64_MAX
-#define TL_SCHEMA 0x195972C0u
+#define TL_SCHEMA 0x4FA6A903u
 
 /* ---- frames (3) ---- */
 
@@ -104,8 +104,9 @@ typedef struct {
 /* The number on the wire, plus 100 for messages to the till. */
 typedef enum {
     TL_SESSION_OPENED, TL_CART_CHANGED, TL_OFFER, TL_WITHDRAWN, TL_CLOSED, TL_QUERY_OUTCOME, TL_ATTENTION,
-    TL_MEMBER, TL_STATE, TL_CLOCK, TL_QUERY_PRICES, TL_PRICE, TL_THUMBNAIL,
-    TL_PAID = 100, TL_CANCEL, TL_OUTCOME_IS, TL_OVERRIDE, TL_LANGUAGE, TL_ACKNOWLEDGE, TL_QUERY_PRICE, TL_PRICES
+    TL_MEMBER, TL_STATE, TL_CLOCK, TL_QUERY_PRICES, TL_PRICE, TL_THUMBNAIL, TL_GUIDE,
+    TL_PAID = 100, TL_CANCEL, TL_OUTCOME_IS, TL_OVERRIDE, TL_LANGUAGE, TL_ACKNOWLEDGE, TL_QUERY_PRICE, TL_PRICES,
+    TL_RECOGNISE, TL_ENROL
 } tl_message_kind;
 
 #define TL_OUTCOME_NONE 0xFFu
@@ -115,18 +116,18 @@ enum { TL_TENDER_CASH, TL_TENDER_CARD, TL_TENDER_MEMBER, TL_TENDER_OTHER };
 /* Any message; only the fields that its kind has are meaningful. Enums are their numbers on the wire. */
 typedef struct {
     tl_message_kind kind;
-    bool has_sale; /* TL_ATTENTION, TL_ACKNOWLEDGE: whether there is a session */
+    bool has_sale; /* TL_ATTENTION, TL_ACKNOWLEDGE, TL_GUIDE: whether there is a session */
     tl_sale sale;
     uint16_t revision;
     uint8_t outcome; /* TL_OUTCOME_IS: TL_OUTCOME_NONE for none */
-    uint8_t reason, phase, rung, tender;
-    bool flag; /* TL_ATTENTION: on; TL_CLOCK: trusted; TL_PRICE: sold here, for amount_minor */
+    uint8_t reason, phase, rung, tender, hint, step, steps;
+    bool flag; /* TL_ATTENTION, TL_RECOGNISE, TL_ENROL: on; TL_CLOCK: trusted; TL_PRICE: sold here, for amount_minor */
     uint16_t part, parts; /* TL_QUERY_PRICES, TL_PRICES, TL_THUMBNAIL */
     uint16_t score_permille;
     int64_t amount_minor;
     uint64_t unix_s;
-    char text[65]; /* TL_MEMBER: who; TL_STATE: reason; TL_QUERY_PRICE, TL_PRICE: SKU */
-    char language[3];
+    char text[65]; /* TL_MEMBER, TL_ENROL: who; TL_STATE: reason; TL_QUERY_PRICE, TL_PRICE: SKU */
+    char language[3], consent[33];
     uint8_t jpeg[TL_JPEG_MAX];
     size_t jpeg_length;
     /* TL_QUERY_PRICES, TL_PRICE, TL_PRICES: the version is cart.catalogue_version, the currency cart.currency; of

@@ -168,8 +168,9 @@ static void a_sealed_frame(void)
 }
 
 static const char *const NAMES[] = {"SessionOpened", "CartChanged", "Offer", "Withdrawn", "Closed", "QueryOutcome",
-                                    "Attention", "Member", "State", "Clock", "QueryPrices", "Price", "Thumbnail", "Paid",
-                                    "Cancel", "OutcomeIs", "Override", "Language", "Acknowledge", "QueryPrice", "Prices"};
+                                    "Attention", "Member", "State", "Clock", "QueryPrices", "Price", "Thumbnail", "Guide", "Paid",
+                                    "Cancel", "OutcomeIs", "Override", "Language", "Acknowledge", "QueryPrice", "Prices",
+                                    "Recognise", "Enrol"};
 static const char *const OUTCOMES[] = {"Paid", "Cancelled", "Abandoned"};
 static const char *const TENDERS[] = {"Cash", "Card", "Member", "Other"};
 static const char *const REASONS[] = {"UncertainItem", "UnknownItem", "Overlap", "OutOfPicture", "MassMismatch",
@@ -177,17 +178,19 @@ static const char *const REASONS[] = {"UncertainItem", "UnknownItem", "Overlap",
                                       "ScaleLost"};
 static const char *const PHASES[] = {"Idle", "Present", "Scanning", "Settled", "Offered", "Paid", "Cancelled",
                                      "Abandoned", "Clearing", "Attention"};
+static const char *const HINTS[] = {"Front", "Right", "Left", "Down", "Up", "Closer", "Back", "Light", "Still",
+                                    "Uncover", "Alone", "Done", "Unknown", "Known", "Late", "Failed"};
 static const char *const RUNGS[] = {"TensorRt", "OnnxRuntime", "Rten", "StaffMode"};
 
 static void show(const tl_message *m, char *to)
 {
     unsigned k = (unsigned)m->kind;
-    k = k >= 100 ? k - 87 : k;
+    k = k >= 100 ? k - 86 : k;
     to += sprintf(to, "%s", NAMES[k]);
-    if ((m->kind == TL_ATTENTION || m->kind == TL_ACKNOWLEDGE) && !m->has_sale) {
+    if ((m->kind == TL_ATTENTION || m->kind == TL_ACKNOWLEDGE || m->kind == TL_GUIDE) && !m->has_sale) {
         to += sprintf(to, "; sale=none");
     } else if (m->kind != TL_STATE && m->kind != TL_CLOCK && m->kind != TL_LANGUAGE && m->kind != TL_QUERY_PRICES &&
-               m->kind != TL_PRICE && m->kind != TL_QUERY_PRICE && m->kind != TL_PRICES) {
+               m->kind != TL_PRICE && m->kind != TL_QUERY_PRICE && m->kind != TL_PRICES && m->kind != TL_ENROL) {
         to += sprintf(to, "; sale=%" PRIu32 "/%" PRIu32 "/%" PRIu32, m->sale.counter, m->sale.epoch, m->sale.session);
     }
     if (m->kind == TL_OFFER || m->kind == TL_WITHDRAWN || m->kind == TL_CLOSED || m->kind == TL_QUERY_OUTCOME ||
@@ -232,6 +235,9 @@ static void show(const tl_message *m, char *to)
     case TL_STATE: sprintf(to, "; phase=%s; rung=%s; reason=%s", PHASES[m->phase], RUNGS[m->rung], m->text); break;
     case TL_CLOCK: sprintf(to, "; unix_s=%" PRIu64 "; trusted=%d", m->unix_s, m->flag); break;
     case TL_PAID: sprintf(to, "; tender=%s; amount=%" PRId64, TENDERS[m->tender], m->amount_minor); break;
+    case TL_GUIDE: sprintf(to, "; hint=%s; step=%u; steps=%u", HINTS[m->hint], m->step, m->steps); break;
+    case TL_RECOGNISE: sprintf(to, "; on=%d", m->flag); break;
+    case TL_ENROL: sprintf(to, "; member=%s; consent=%s; on=%d", m->text, m->consent, m->flag); break;
     case TL_LANGUAGE: sprintf(to, "; code=%s", m->language); break;
     default: break;
     }

@@ -15,12 +15,13 @@ pub const SCHEMA_TEXT: &str = "till-link/1 \
 sale{counter,epoch,session:u32} line{sku:str32,name:str48,unit:i64,quantity:u16,evidence} \
 evidence{votes,frames,score:u16,mass:bool} cart{lines:24,total:i64,currency:[u8;3],catalogue:u32,mass_g:i32} \
 price{sku:str32,unit:i64} prices:16 jpeg:512 \
-topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock,queryprices,price,thumbnail] \
-totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices] \
+topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock,queryprices,price,thumbnail,guide] \
+totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices,recognise,enrol] \
 outcome[paid,cancelled,abandoned] tender[cash,card,member,other] \
 attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] \
 phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] \
-rung[tensorrt,onnxruntime,rten,staffmode]";
+rung[tensorrt,onnxruntime,rten,staffmode] \
+hint[front,right,left,down,up,closer,back,light,still,uncover,alone,done,unknown,known,late,failed]";
 
 /// CRC-32C of [`SCHEMA_TEXT`], exchanged in HELLO.
 ///
@@ -93,6 +94,43 @@ pub enum Rung {
     Rten,
     /// Nothing: a person must serve.
     StaffMode,
+}
+
+/// What the person before the face camera should do, or how it ended. Directions are the person's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Hint {
+    /// Look straight into the camera.
+    Front,
+    /// Turn the head to the right, a little more.
+    Right,
+    /// Turn the head to the left, a little more.
+    Left,
+    /// Look down, a little more.
+    Down,
+    /// Look up, a little more.
+    Up,
+    /// Come closer.
+    Closer,
+    /// Step back.
+    Back,
+    /// The face is too dark or too bright.
+    Light,
+    /// Hold still.
+    Still,
+    /// Something covers the face.
+    Uncover,
+    /// One person, please.
+    Alone,
+    /// Done: enrolled.
+    Done,
+    /// Nobody who is enrolled. A normal answer: any other way to pay is open.
+    Unknown,
+    /// Not enrolled: this face is a member already.
+    Known,
+    /// Too much time went by; nothing was kept.
+    Late,
+    /// It can't be done here: no camera, no engine, no room. Nothing was kept.
+    Failed,
 }
 
 /// How it was paid.
@@ -241,6 +279,17 @@ pub enum ToPos {
         /// The bytes.
         jpeg: heapless::Vec<u8, JPEG_BYTES_MAX>,
     },
+    /// What the person before the face camera should do; said while [`ToTill::Recognise`] or [`ToTill::Enrol`] holds.
+    Guide {
+        /// The session whose shopper asked; `None` for an enrolment.
+        sale: Option<SaleId>,
+        /// What.
+        hint: Hint,
+        /// Of an enrolment: poses taken so far. Else 0.
+        step: u8,
+        /// Of an enrolment: poses that are asked for. Else 0.
+        steps: u8,
+    },
 }
 
 impl ToPos {
@@ -322,12 +371,36 @@ pub enum ToTill {
         /// Some of the list.
         prices: heapless::Vec<Price, PRICES_MAX>,
     },
+    /// The shopper asks to be recognised, or no longer; the latter is also the answer "that is not me". The face
+    /// camera is read in between and never else. Answers are [`ToPos::Member`] and [`ToPos::Guide`].
+    Recognise {
+        /// The session.
+        sale: SaleId,
+        /// Whether it is asked for.
+        on: bool,
+    },
+    /// A person at the POS begins to enrol a member, or stops; stopped before its end nothing is kept.
+    Enrol {
+        /// The new member's id.
+        member: Sku,
+        /// The version of the consent text that was shown and agreed to.
+        consent: Sku,
+        /// Begin or stop.
+        on: bool,
+    },
 }
 
 impl ToTill {
     /// Whether the message must be on disk before it is sent and acknowledged after it is stored.
     pub fn durable(&self) -> bool {
-        !matches!(self, Self::Language { .. } | Self::QueryPrice { .. } | Self::Prices { .. })
+        !matches!(
+            self,
+            Self::Language { .. }
+                | Self::QueryPrice { .. }
+                | Self::Prices { .. }
+                | Self::Recognise { .. }
+                | Self::Enrol { .. }
+        )
     }
 }
 

@@ -373,6 +373,7 @@ fn key(message: &ToPos) -> u32 {
         ToPos::Clock { .. } => 4,
         ToPos::QueryPrices { .. } => 6,
         ToPos::Price { .. } => 7,
+        ToPos::Guide { .. } => 8,
         // Parts of a picture must not replace each other.
         ToPos::Thumbnail { part, .. } => 1_000 + u32::from(*part),
         // One reason's coming must not hide another's going.

@@ -137,7 +137,8 @@ impl Entry {
             | ToPos::Clock { .. }
             | ToPos::QueryPrices { .. }
             | ToPos::Price { .. }
-            | ToPos::Thumbnail { .. } => self.kind = "volatile",
+            | ToPos::Thumbnail { .. }
+            | ToPos::Guide { .. } => self.kind = "volatile",
         }
     }
 
@@ -169,7 +170,11 @@ impl Entry {
                 self.sale = sale.map(|sale| sale.to_string());
                 self.detail = Some(format!("{reason:?}"));
             }
-            ToTill::Language { .. } | ToTill::QueryPrice { .. } | ToTill::Prices { .. } => self.kind = "volatile",
+            ToTill::Language { .. }
+            | ToTill::QueryPrice { .. }
+            | ToTill::Prices { .. }
+            | ToTill::Recognise { .. }
+            | ToTill::Enrol { .. } => self.kind = "volatile",
         }
     }
 

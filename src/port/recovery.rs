@@ -51,7 +51,9 @@ pub fn recover(out: &Log, inbox: &Log) -> Option<Recovered> {
             ToTill::Language { .. }
             | ToTill::Acknowledge { .. }
             | ToTill::QueryPrice { .. }
-            | ToTill::Prices { .. } => continue,
+            | ToTill::Prices { .. }
+            | ToTill::Recognise { .. }
+            | ToTill::Enrol { .. } => continue,
         };
         if sale == recovered.open.sale {
             recovered.commands.push(command);

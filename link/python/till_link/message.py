@@ -16,12 +16,13 @@ SCHEMA_TEXT = (
     "evidence{votes,frames,score:u16,mass:bool} "
     "cart{lines:24,total:i64,currency:[u8;3],catalogue:u32,mass_g:i32} "
     "price{sku:str32,unit:i64} prices:16 jpeg:512 "
-    "topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock,queryprices,price,thumbnail] "
-    "totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices] "
+    "topos[opened,cart,offer,withdrawn,closed,query,attention,member,state,clock,queryprices,price,thumbnail,guide] "
+    "totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices,recognise,enrol] "
     "outcome[paid,cancelled,abandoned] tender[cash,card,member,other] "
     "attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] "
     "phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] "
-    "rung[tensorrt,onnxruntime,rten,staffmode]"
+    "rung[tensorrt,onnxruntime,rten,staffmode] "
+    "hint[front,right,left,down,up,closer,back,light,still,uncover,alone,done,unknown,known,late,failed]"
 )
 
 
@@ -204,6 +205,7 @@ def _as(codec: Codec) -> Any:
 
 
 U16, U32, U64 = _unsigned(16), _unsigned(32), _unsigned(64)
+U8 = Codec(lambda reader: reader.take(1)[0], lambda v: bytes([v]))
 I32, I64 = _signed(32), _signed(64)
 BOOL = Codec(_flag("bad_bool"), lambda v: b"\1" if v else b"\0")
 
@@ -246,6 +248,27 @@ class Rung(IntEnum):
     OnnxRuntime = 1
     Rten = 2
     StaffMode = 3
+
+
+class Hint(IntEnum):
+    """What the person before the face camera should do, or how it ended; directions are the person's own."""
+
+    Front = 0
+    Right = 1
+    Left = 2
+    Down = 3
+    Up = 4
+    Closer = 5
+    Back = 6
+    Light = 7
+    Still = 8
+    Uncover = 9
+    Alone = 10
+    Done = 11
+    Unknown = 12
+    Known = 13
+    Late = 14
+    Failed = 15
 
 
 class Tender(IntEnum):
@@ -483,11 +506,34 @@ class Prices(ToTill):
     prices: Tuple[ListPrice, ...] = _as(_list(_struct(ListPrice), 16))
 
 
+@dataclass(frozen=True)
+class Guide(ToPos):
+    sale: Optional[SaleId] = _as(_option(SALE))
+    hint: Hint = _as(_enum(Hint))
+    step: int = _as(U8)
+    steps: int = _as(U8)
+
+
+@dataclass(frozen=True)
+class Recognise(ToTill):
+    sale: SaleId = _as(SALE)
+    on: bool = _as(BOOL)
+
+
+@dataclass(frozen=True)
+class Enrol(ToTill):
+    member: str = _as(_text(32))
+    consent: str = _as(_text(32))
+    on: bool = _as(BOOL)
+
+
 TO_POS: List[Type[ToPos]] = [
     SessionOpened, CartChanged, Offer, Withdrawn, Closed, QueryOutcome, AttentionIs, Member, State, Clock,
-    QueryPrices, Price, Thumbnail,
+    QueryPrices, Price, Thumbnail, Guide,
 ]  # fmt: skip
-TO_TILL: List[Type[ToTill]] = [Paid, Cancel, OutcomeIs, Override, Language, Acknowledge, QueryPrice, Prices]
+TO_TILL: List[Type[ToTill]] = [
+    Paid, Cancel, OutcomeIs, Override, Language, Acknowledge, QueryPrice, Prices, Recognise, Enrol,
+]  # fmt: skip
 
 M = TypeVar("M")
 

@@ -61,6 +61,10 @@ pub fn to_pos(message: &ToPos) -> String {
             let jpeg = crate::hex(jpeg);
             format!("Thumbnail; {}; revision={revision}; part={part}; parts={parts}; jpeg={jpeg}", sale(id))
         }
+        ToPos::Guide { sale: id, hint, step, steps } => {
+            let id = id.as_ref().map_or("sale=none".into(), sale);
+            format!("Guide; {id}; hint={hint:?}; step={step}; steps={steps}")
+        }
     }
 }
 
@@ -84,6 +88,10 @@ pub fn to_till(message: &ToTill) -> String {
         ToTill::Prices { version, part, parts, currency, prices } => {
             let head = format!("Prices; version={version}; part={part}; parts={parts}; currency={}", currency.code());
             prices.iter().fold(head, |text, price| text + &format!("; price={}|{}", price.sku, price.unit_minor))
+        }
+        ToTill::Recognise { sale: id, on } => format!("Recognise; {}; on={}", sale(id), u8::from(*on)),
+        ToTill::Enrol { member, consent, on } => {
+            format!("Enrol; member={member}; consent={consent}; on={}", u8::from(*on))
         }
     }
 }

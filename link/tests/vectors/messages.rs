@@ -1,7 +1,7 @@
 //! Messages both ways, and bytes that are none. `meaning` is a line of text, `error` says why it is refused.
 
 use till_link::message::{
-    Attention, Currency, Evidence, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Price, Rung, SCHEMA_TEXT,
+    Attention, Currency, Evidence, Hint, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Price, Rung, SCHEMA_TEXT,
     decode, encode,
 };
 use till_link::{Cart, Outcome, SaleId, Tender, ToPos, ToTill};
@@ -98,6 +98,24 @@ const PHASES: [Phase; 10] = [
     Phase::Attention,
 ];
 const RUNGS: [Rung; 4] = [Rung::TensorRt, Rung::OnnxRuntime, Rung::Rten, Rung::StaffMode];
+const HINTS: [Hint; 16] = [
+    Hint::Front,
+    Hint::Right,
+    Hint::Left,
+    Hint::Down,
+    Hint::Up,
+    Hint::Closer,
+    Hint::Back,
+    Hint::Light,
+    Hint::Still,
+    Hint::Uncover,
+    Hint::Alone,
+    Hint::Done,
+    Hint::Unknown,
+    Hint::Known,
+    Hint::Late,
+    Hint::Failed,
+];
 const OUTCOMES: [Outcome; 3] = [Outcome::Paid, Outcome::Cancelled, Outcome::Abandoned];
 const TENDERS: [Tender; 4] = [Tender::Cash, Tender::Card, Tender::Member, Tender::Other];
 
@@ -169,6 +187,12 @@ fn for_the_pos() -> Vec<Vector> {
         let jpeg = (0..length).map(|at| at as u8).collect();
         all.push(pos(name, ToPos::Thumbnail { sale: SALE, revision: 1, part: 2, parts: 300, jpeg }));
     }
+    for hint in HINTS {
+        all.push(pos(format!("hint {hint:?}"), ToPos::Guide { sale: Some(SALE), hint, step: 0, steps: 0 }));
+    }
+    for (name, step, steps) in [("the second of four poses", 1, 4), ("the largest steps", u8::MAX, u8::MAX)] {
+        all.push(pos(name, ToPos::Guide { sale: None, hint: Hint::Right, step, steps }));
+    }
     all
 }
 
@@ -206,14 +230,21 @@ fn for_the_till() -> Vec<Vector> {
         let prices = (0..count).map(price).collect();
         all.push(till(name, ToTill::Prices { version, part: 0, parts, currency, prices }));
     }
+    for on in [true, false] {
+        let word = if on { "asked" } else { "no longer asked" };
+        all.push(till(format!("{word} to be recognised"), ToTill::Recognise { sale: SALE, on }));
+        let word = if on { "begins" } else { "is stopped" };
+        let enrol = ToTill::Enrol { member: text("M-0042"), consent: text("2026-11/ko"), on };
+        all.push(till(format!("an enrolment {word}"), enrol));
+    }
     all
 }
 
 fn refused() -> Vec<Vector> {
     let mut all = Vec::new();
     all.push(bad("nothing at all", "pos", &[], "truncated"));
-    all.push(bad("a message that does not exist", "pos", &[13, 1, 1, 1], "unknown_variant"));
-    all.push(bad("a message that does not exist", "till", &[8, 1, 1, 1], "unknown_variant"));
+    all.push(bad("a message that does not exist", "pos", &[14, 1, 1, 1], "unknown_variant"));
+    all.push(bad("a message that does not exist", "till", &[10, 1, 1, 1], "unknown_variant"));
     let opened = [0, 1, 2, 3];
     for length in 1..4 {
         all.push(bad(format!("cut after {length} bytes"), "pos", &opened[..length], "truncated"));
@@ -230,6 +261,8 @@ fn refused() -> Vec<Vector> {
     all.push(bad("a rung that does not exist", "pos", &[8, 0, 4, 0], "unknown_variant"));
     all.push(bad("a tender that does not exist", "till", &[0, 1, 2, 3, 1, 4, 0], "unknown_variant"));
     all.push(bad("an outcome that does not exist", "till", &[2, 1, 2, 3, 1, 3], "unknown_variant"));
+    all.push(bad("a hint that does not exist", "pos", &[13, 0, 16, 0, 0], "unknown_variant"));
+    all.push(bad("a guide without its steps", "pos", &[13, 0, 1, 0], "truncated"));
     let long = [&[7, 1, 2, 3, 33][..], &[b'x'; 33], &[5]].concat();
     all.push(bad("a text of 33 bytes where 32 fit", "pos", &long, "too_long"));
     all.push(bad("a text that is not UTF-8", "pos", &[7, 1, 2, 3, 2, 0xc3, 0x28, 5], "bad_utf8"));

@@ -49,6 +49,13 @@ pub const NOT_PLAYED: &[(&str, &str)] = &[
     ("L-086", "a rule for the till"),
     ("L-089", "a rule for the till"),
     ("L-091", "a rule for the till"),
+    (
+        "L-300",
+        "whether a person asked is not on the wire: see that the POS asks for a face by a person's own touch only",
+    ),
+    ("L-301", "a rule for the till"),
+    ("L-302", "needs a shopper who says yes or no"),
+    ("L-303", "needs a person who agrees: see that the POS shows the text first"),
     ("L-101", "about later versions"),
     ("L-102", "about the vectors"),
     ("L-073", "not played yet"),
