@@ -1,11 +1,12 @@
 //! The core itself: facts in, what happens derived from them, the table run, messages out.
 
 use till_link::message::Text;
-use till_link::{Attention, Cart, Outcome, Phase, Rung, SaleId, ToPos, ToTill};
+use till_link::{Attention, Cart, Hint, Outcome, Phase, Rung, SaleId, ToPos, ToTill};
 
 use crate::checkout::cart::{Tally, same_goods, tally};
 use crate::checkout::catalogue::Catalogue;
 use crate::checkout::facts::{Effect, Health, Input, OpenSale, Settings, View};
+use crate::checkout::member::{Asking, guide};
 use crate::checkout::session::{Action, Happening, find};
 use crate::trigger::TriggerEvent;
 use crate::vision::TrayObservation;
@@ -57,6 +58,7 @@ pub struct Core {
     state_due: bool,
     /// The POS must hear again what is in the way: what it was told went with the old connection.
     attention_due: bool,
+    asking: Asking,
 }
 
 impl Core {
@@ -102,6 +104,7 @@ impl Core {
             told_cart: None,
             state_due: true,
             attention_due: false,
+            asking: Asking::default(),
         }
     }
 
@@ -113,6 +116,7 @@ impl Core {
             attention: self.attention,
             acknowledged: self.acknowledged,
             cart: self.tally.as_ref().map(|tally| &tally.cart),
+            member: self.asking.member(),
         }
     }
 
@@ -158,6 +162,7 @@ impl Core {
     /// One step: a fact and the time, and everything that follows from them.
     pub fn step(&mut self, now_ms: u64, input: Input<'_>, sink: &mut dyn FnMut(Effect)) {
         self.learn(now_ms, input);
+        self.recognise(now_ms, input, sink);
         for _ in 0..ROWS_A_STEP_MAX {
             let Some(row) = self.happening(now_ms).and_then(|happening| find(self.phase, happening)) else { break };
             self.phase = row.to;
@@ -171,7 +176,7 @@ impl Core {
 
     fn learn(&mut self, now_ms: u64, input: Input<'_>) {
         match input {
-            Input::Tick => {}
+            Input::Tick | Input::Face(_) | Input::LinkDown => {}
             Input::LinkUp => {
                 self.state_due = true;
                 self.told_cart = None;
@@ -215,6 +220,29 @@ impl Core {
             (Some(now), _) => Some((now, now_ms)),
             (None, _) => None,
         };
+    }
+
+    /// Whether a face is looked for, and what came of it; it moves no session and no cart.
+    fn recognise(&mut self, now_ms: u64, input: Input<'_>, sink: &mut dyn FnMut(Effect)) {
+        match (input, self.sale) {
+            (Input::Pos(ToTill::Recognise { sale, on: true }), at_hand) => {
+                // Only a session in which something can still be sold has a shopper who may ask.
+                if self.settings.members && at_hand == Some(*sale) && self.attention != Some(Attention::OutcomeUnknown)
+                {
+                    self.asking.begin(now_ms, sink);
+                } else {
+                    sink(guide(*sale, Hint::Failed));
+                }
+            }
+            (Input::Pos(ToTill::Recognise { sale, on: false }), Some(at_hand)) if at_hand == *sale => {
+                self.asking.end(sink);
+            }
+            // What was asked over a link that is gone, nobody waits for.
+            (Input::LinkDown | Input::LinkUp, _) => self.asking.end(sink),
+            (Input::Face(said), Some(sale)) => self.asking.face(sale, said, sink),
+            (_, Some(sale)) => self.asking.tick(now_ms, sale, sink),
+            (_, None) => {}
+        }
     }
 
     /// What a message of the POS means for the sale at hand; nothing for any other sale.
@@ -459,6 +487,7 @@ impl Core {
         self.sale = None;
         self.told_cart = None;
         self.came = false;
+        self.asking.end(sink);
     }
 
     /// What the POS should see: the cart as it changes, the state when it does.

@@ -1,6 +1,6 @@
 //! What goes into the core and what comes out of it, as plain data.
 
-use till_link::{Attention, Cart, Phase, Rung, SaleId, ToPos, ToTill};
+use till_link::{Attention, Cart, Hint, Phase, Rung, SaleId, Sku, ToPos, ToTill};
 
 use crate::trigger::TriggerEvent;
 use crate::vision::TrayObservation;
@@ -22,6 +22,8 @@ pub struct Settings {
     pub hold_g: i32,
     /// Whether there is a scale; without one no mass is compared.
     pub scale: bool,
+    /// Whether a shopper who asks can be recognised: there is a face camera, and there are members.
+    pub members: bool,
 }
 
 impl Settings {
@@ -34,6 +36,7 @@ impl Settings {
         load_present_g: 5,
         hold_g: 10,
         scale: true,
+        members: false,
     };
 }
 
@@ -48,10 +51,32 @@ pub enum Input<'a> {
     Tray(&'a TrayObservation),
     /// The POS; a durable one is in the books already.
     Pos(&'a ToTill),
+    /// The face of a shopper who asked to be recognised.
+    Face(&'a FaceSaid),
     /// How the rooms are.
     Health(Health),
     /// The link came up: the POS knows nothing volatile yet.
     LinkUp,
+    /// The link went down: who asked over it asks no longer.
+    LinkDown,
+}
+
+/// What the face camera's room found, of one shopper who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaceSaid {
+    /// What the shopper should do.
+    Hint(Hint),
+    /// It seems to be this member.
+    Known {
+        /// The member's id.
+        member: Sku,
+        /// Similarity, 0..=1000.
+        score_permille: u16,
+    },
+    /// Nobody who is enrolled.
+    Unknown,
+    /// It can't be told here: no camera, no engine, no members.
+    Failed,
 }
 
 /// What the core must know of the rooms around it.
@@ -76,6 +101,8 @@ pub enum Effect {
     Volatile(ToPos),
     /// Vision may run (true) or sleep.
     Look(bool),
+    /// The face camera may be read (true), or no longer.
+    Recognise(bool),
 }
 
 /// An offer whose end is not in the books.
@@ -102,4 +129,6 @@ pub struct View<'a> {
     pub acknowledged: bool,
     /// What lies on the tray.
     pub cart: Option<&'a Cart>,
+    /// Who the shopper, who asked, seems to be.
+    pub member: Option<&'a Sku>,
 }

@@ -7,8 +7,9 @@ pub mod catalogue;
 pub mod core;
 pub mod decision;
 pub mod facts;
+mod member;
 pub mod session;
 
 pub use self::core::Core;
 pub use catalogue::{Catalogue, Product};
-pub use facts::{Effect, Health, Input, OpenSale, Settings, View};
+pub use facts::{Effect, FaceSaid, Health, Input, OpenSale, Settings, View};

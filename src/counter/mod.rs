@@ -9,7 +9,7 @@ use std::path::Path;
 
 use till_link::{Attention, Phase, Role, Security, ToPos, ToTill};
 
-use crate::checkout::{Catalogue, Core, Effect, Health, Input, Settings, View};
+use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, Settings, View};
 use crate::config::{Config, TriggerSource};
 use crate::outbox::{Limits, Log, LogError, LogErrorKind, StdFs};
 use crate::port::{Books, Incoming, PortError, PortErrorKind, Wire, recovery};
@@ -48,6 +48,7 @@ impl Rules {
                 // A load that only trembles must not take an offer back.
                 hold_g: trigger.quiet_g.saturating_mul(3).max(10),
                 scale: trigger.source != TriggerSource::None,
+                members: config.face.is_some(),
             },
             debounce_ms: trigger.debounce_ms,
             quiet_g: trigger.quiet_g,
@@ -69,6 +70,8 @@ pub struct Counter {
     presence: Debounce,
     scale: Scale,
     look: bool,
+    /// A shopper asked to be recognised, and has no answer yet.
+    asked: bool,
     /// Durable messages that the disk did not take yet, in order; while there are any nothing is sold.
     pending: VecDeque<ToPos>,
     /// The store's own prices; the POS's, if it gives any, go before them.
@@ -108,6 +111,7 @@ impl Counter {
             presence: Debounce::new(rules.debounce_ms),
             scale: Scale::new(rules.quiet_g, rules.quiet_ms),
             look: false,
+            asked: false,
             pending: VecDeque::new(),
             own: catalogue,
             labels,
@@ -149,6 +153,11 @@ impl Counter {
     /// The tray after one frame.
     pub fn tray(&mut self, now_ms: u64, observation: &TrayObservation) {
         self.step(now_ms, Input::Tray(observation));
+    }
+
+    /// What the face camera's room found of the shopper who asked.
+    pub fn face(&mut self, now_ms: u64, said: &FaceSaid) {
+        self.step(now_ms, Input::Face(said));
     }
 
     /// How the rooms are.
@@ -233,7 +242,7 @@ impl Counter {
 
     fn exchange(&mut self, now_ms: u64, wire: &mut dyn Wire) -> Result<bool, PortError> {
         let commands = &mut self.commands;
-        let mut up = false;
+        let (mut up, mut down) = (false, false);
         let moved = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
             Incoming::Durable(bytes) | Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
                 Some(command) => commands.push(command),
@@ -245,10 +254,16 @@ impl Counter {
                     log::error!("link: {lost} messages of the POS are gone for good; its journal was replaced");
                 }
             }
-            Incoming::Down => log::warn!("link: the POS fell silent; sales wait on the disk"),
+            Incoming::Down => {
+                down = true;
+                log::warn!("link: the POS fell silent; sales wait on the disk");
+            }
             Incoming::Refused(reason) => log::error!("link: the ends do not talk: {reason:?}"),
             Incoming::Acknowledged(_) => {}
         });
+        if down {
+            self.step(now_ms, Input::LinkDown);
+        }
         // What came before the wire failed has come all the same.
         if up {
             self.prices.link_is_up(now_ms);
@@ -274,6 +289,7 @@ impl Counter {
             }
             match effect {
                 Effect::Look(look) => self.look = look,
+                Effect::Recognise(on) => self.asked = on,
                 Effect::Volatile(message) => self.books.send(key(&message), &message),
                 Effect::Durable(message) => {
                     self.pending.push_back(message);
@@ -340,6 +356,11 @@ impl Counter {
     /// Whether vision should run.
     pub fn look(&self) -> bool {
         self.look
+    }
+
+    /// Whether the face camera may be read: a shopper asked to be recognised and has no answer yet.
+    pub fn asked(&self) -> bool {
+        self.asked
     }
 
     /// What `status` shows of the core.

@@ -16,6 +16,7 @@ const RULES: Rules = Rules {
         load_present_g: 5,
         hold_g: 10,
         scale: false,
+        members: false,
     },
     debounce_ms: 30,
     quiet_g: 3,

@@ -86,6 +86,7 @@ impl Player {
                     Effect::Durable(message) => (0u8, till_link::message::encode(message, &mut bytes).unwrap_or(&[])),
                     Effect::Volatile(message) => (1, till_link::message::encode(message, &mut bytes).unwrap_or(&[])),
                     Effect::Look(look) => (2 + u8::from(*look), &[][..]),
+                    Effect::Recognise(on) => (4 + u8::from(*on), &[][..]),
                 };
                 let mut digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
                 digest.update(now_ms.to_le_bytes());

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use till_link::{Currency, Evidence, Tender};
 
 use super::*;
+use crate::checkout::FaceSaid;
 use crate::vision::{Class, TrayItem};
 
 const SETTINGS: Settings = Settings::SCRIPTED;
@@ -367,6 +368,82 @@ fn feed(bench: &mut Bench, fact: Fact) {
         Fact::Engine(failed) => bench.step(Input::Health(Health::EngineFailed(failed))),
         Fact::Storage(full) => bench.step(Input::Health(Health::StorageFull(full))),
     }
+}
+
+/// A session at the counter, with members; the shopper asks.
+fn asked() -> (Bench, SaleId) {
+    let settings = Settings { members: true, ..SETTINGS };
+    let core = Core::new(settings, catalogue(), LABELS, 1, 77, 0);
+    let mut bench = Bench { core, ..Bench::new() };
+    bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+    let sale = bench.core.view().sale.unwrap();
+    bench.step(Input::Pos(&ToTill::Recognise { sale, on: true }));
+    assert_eq!(bench.said.last(), Some(&Effect::Recognise(true)));
+    (bench, sale)
+}
+
+fn hints(bench: &Bench) -> Vec<Hint> {
+    let hint = |effect: &Effect| match effect {
+        Effect::Volatile(ToPos::Guide { hint, .. }) => Some(*hint),
+        _ => None,
+    };
+    bench.said.iter().filter_map(hint).collect()
+}
+
+fn known(name: &str) -> FaceSaid {
+    FaceSaid::Known { member: till_link::Sku::try_from(name).unwrap(), score_permille: 812 }
+}
+
+#[test]
+fn a_shopper_who_asks_is_guided_and_named_and_the_camera_rests() {
+    let (mut bench, sale) = asked();
+    for hint in [Hint::Closer, Hint::Closer, Hint::Still] {
+        bench.step(Input::Face(&FaceSaid::Hint(hint)));
+    }
+    assert_eq!(hints(&bench), [Hint::Closer, Hint::Still], "a hint is said when it changes");
+    bench.step(Input::Face(&known("m-17")));
+    let told: Vec<&Effect> = bench.said.iter().rev().take(2).collect();
+    let member = till_link::Sku::try_from("m-17").unwrap();
+    let named = Effect::Volatile(ToPos::Member { sale, member: member.clone(), score_permille: 812 });
+    assert_eq!(told, [&named, &Effect::Recognise(false)]);
+    assert_eq!(bench.core.view().member, Some(&member));
+    // "That is not me": forgotten. What the camera says late is not heard.
+    bench.step(Input::Pos(&ToTill::Recognise { sale, on: false }));
+    bench.step(Input::Face(&known("m-18")));
+    assert_eq!(bench.core.view().member, None);
+}
+
+#[test]
+fn nobody_known_and_nobody_there_are_answers_and_the_sale_goes_on() {
+    let (mut bench, _) = asked();
+    bench.step(Input::Face(&FaceSaid::Unknown));
+    assert_eq!((hints(&bench), bench.said.contains(&Effect::Recognise(false))), (vec![Hint::Unknown], true));
+    let (mut bench, _) = asked();
+    bench.pass(40_000);
+    assert_eq!(hints(&bench), [Hint::Late]);
+    bench.load(TEA_G);
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(900);
+    assert_eq!(bench.phase(), Phase::Offered);
+}
+
+#[test]
+fn the_camera_rests_without_a_session_without_a_link_and_for_another_sale() {
+    let (mut bench, _) = asked();
+    bench.leave();
+    assert_eq!(bench.said.iter().filter(|effect| **effect == Effect::Recognise(false)).count(), 1);
+    let (mut bench, _) = asked();
+    bench.step(Input::LinkDown);
+    assert_eq!(bench.said.last(), Some(&Effect::Recognise(false)));
+    let (mut bench, sale) = asked();
+    bench.said.clear();
+    bench.step(Input::Pos(&ToTill::Recognise { sale: SaleId { session: 9, ..sale }, on: true }));
+    assert_eq!((hints(&bench), bench.said.contains(&Effect::Recognise(true))), (vec![Hint::Failed], false));
+    // A counter without members says so at once.
+    let mut bench = Bench::offered();
+    let sale = bench.core.view().sale.unwrap();
+    bench.step(Input::Pos(&ToTill::Recognise { sale, on: true }));
+    assert_eq!((hints(&bench), bench.said.contains(&Effect::Recognise(true))), (vec![Hint::Failed], false));
 }
 
 proptest! {
