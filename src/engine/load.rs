@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn tensorrt_and_a_missing_library_are_refused_by_name() {
         let e = load(&blobs(), &Choice { backend: Backend::TensorRt, ..Choice::default() }).err().unwrap();
-        assert!(e.kind == EngineErrorKind::Backend && e.message.contains("without TensorRT"), "{e}");
+        let why = if tensorrt::is_built_in() { "libnvinfer" } else { "without TensorRT" };
+        let rtx = e.message.contains("libtensorrt_rtx");
+        assert!(e.kind == EngineErrorKind::Backend && (rtx || e.message.contains(why)), "{e}");
         let ort_dylib = Some("/nowhere/libonnxruntime.so".into());
         let choice = Choice { backend: Backend::OnnxRuntime, ort_dylib, ..Choice::default() };
         let e = load(&blobs(), &choice).err().unwrap();

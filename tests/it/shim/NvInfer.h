@@ -1,6 +1,8 @@
 // Not NVIDIA's header: our own declarations of what the shim calls, by version, for the versions whose headers are in
 // no registry. The shim compiling against it shows that its branches are C++ and call what those versions are known to
-// have, nothing more; nothing is linked or run. Version by -DNV_TENSORRT_MAJOR and -DNV_TENSORRT_MINOR.
+// have. Every function is virtual, so that tests/it/tensorrt/stub/declared.cpp can play the library and those branches
+// can run: with a till that was built against these headers, which no real library fits. Version by
+// -DNV_TENSORRT_MAJOR and -DNV_TENSORRT_MINOR, or by the headers in the folders beside.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -43,14 +45,14 @@ public:
 class IHostMemory {
 public:
     virtual ~IHostMemory() noexcept = default;
-    void *data() const noexcept;
-    std::size_t size() const noexcept;
+    virtual void *data() const noexcept = 0;
+    virtual std::size_t size() const noexcept = 0;
 };
 
 class ITimingCache {
 public:
     virtual ~ITimingCache() noexcept = default;
-    IHostMemory *serialize() const noexcept;
+    virtual IHostMemory *serialize() const noexcept = 0;
 };
 
 class IInt8Calibrator {
@@ -84,20 +86,20 @@ public:
 class IBuilderConfig {
 public:
     virtual ~IBuilderConfig() noexcept = default;
-    void setFlag(BuilderFlag flag) noexcept;
-    void setInt8Calibrator(IInt8Calibrator *calibrator) noexcept;
-    void setDefaultDeviceType(DeviceType type) noexcept;
-    void setDLACore(int32_t core) noexcept;
-    ITimingCache *createTimingCache(const void *blob, std::size_t size) const noexcept;
-    bool setTimingCache(const ITimingCache &cache, bool ignoreMismatch) noexcept;
+    virtual void setFlag(BuilderFlag flag) noexcept = 0;
+    virtual void setInt8Calibrator(IInt8Calibrator *calibrator) noexcept = 0;
+    virtual void setDefaultDeviceType(DeviceType type) noexcept = 0;
+    virtual void setDLACore(int32_t core) noexcept = 0;
+    virtual ITimingCache *createTimingCache(const void *blob, std::size_t size) const noexcept = 0;
+    virtual bool setTimingCache(const ITimingCache &cache, bool ignoreMismatch) noexcept = 0;
 #if DECLARED < 1000
-    void setMaxWorkspaceSize(std::size_t size) noexcept;
+    virtual void setMaxWorkspaceSize(std::size_t size) noexcept = 0;
 #endif
 #if DECLARED >= 804
-    void setMemoryPoolLimit(MemoryPoolType pool, std::size_t size) noexcept;
+    virtual void setMemoryPoolLimit(MemoryPoolType pool, std::size_t size) noexcept = 0;
 #endif
 #if DECLARED >= 806
-    void setProgressMonitor(IProgressMonitor *monitor) noexcept;
+    virtual void setProgressMonitor(IProgressMonitor *monitor) noexcept = 0;
 #endif
 };
 
@@ -109,53 +111,53 @@ public:
 class IBuilder {
 public:
     virtual ~IBuilder() noexcept = default;
-    bool platformHasFastFp16() const noexcept;
-    bool platformHasFastInt8() const noexcept;
-    int32_t getNbDLACores() const noexcept;
-    IBuilderConfig *createBuilderConfig() noexcept;
-    INetworkDefinition *createNetworkV2(uint32_t flags) noexcept;
-    IHostMemory *buildSerializedNetwork(INetworkDefinition &network, IBuilderConfig &config) noexcept;
+    virtual bool platformHasFastFp16() const noexcept = 0;
+    virtual bool platformHasFastInt8() const noexcept = 0;
+    virtual int32_t getNbDLACores() const noexcept = 0;
+    virtual IBuilderConfig *createBuilderConfig() noexcept = 0;
+    virtual INetworkDefinition *createNetworkV2(uint32_t flags) noexcept = 0;
+    virtual IHostMemory *buildSerializedNetwork(INetworkDefinition &network, IBuilderConfig &config) noexcept = 0;
 };
 
 class IExecutionContext {
 public:
     virtual ~IExecutionContext() noexcept = default;
 #if DECLARED < 1000
-    bool enqueueV2(void *const *bindings, cudaStream_t stream, cudaEvent_t *consumed) noexcept;
-    bool setBindingDimensions(int32_t index, Dims dims) noexcept;
+    virtual bool enqueueV2(void *const *bindings, cudaStream_t stream, cudaEvent_t *consumed) noexcept = 0;
+    virtual bool setBindingDimensions(int32_t index, Dims dims) noexcept = 0;
 #endif
 #if DECLARED >= 805
-    bool enqueueV3(cudaStream_t stream) noexcept;
-    bool setTensorAddress(const char *name, void *data) noexcept;
-    bool setInputShape(const char *name, const Dims &dims) noexcept;
+    virtual bool enqueueV3(cudaStream_t stream) noexcept = 0;
+    virtual bool setTensorAddress(const char *name, void *data) noexcept = 0;
+    virtual bool setInputShape(const char *name, const Dims &dims) noexcept = 0;
 #endif
 };
 
 class ICudaEngine {
 public:
     virtual ~ICudaEngine() noexcept = default;
-    IExecutionContext *createExecutionContext() noexcept;
+    virtual IExecutionContext *createExecutionContext() noexcept = 0;
 #if DECLARED < 1000
-    int32_t getNbBindings() const noexcept;
-    int32_t getBindingIndex(const char *name) const noexcept;
-    const char *getBindingName(int32_t index) const noexcept;
-    bool bindingIsInput(int32_t index) const noexcept;
-    Dims getBindingDimensions(int32_t index) const noexcept;
-    DataType getBindingDataType(int32_t index) const noexcept;
+    virtual int32_t getNbBindings() const noexcept = 0;
+    virtual int32_t getBindingIndex(const char *name) const noexcept = 0;
+    virtual const char *getBindingName(int32_t index) const noexcept = 0;
+    virtual bool bindingIsInput(int32_t index) const noexcept = 0;
+    virtual Dims getBindingDimensions(int32_t index) const noexcept = 0;
+    virtual DataType getBindingDataType(int32_t index) const noexcept = 0;
 #endif
 #if DECLARED >= 805
-    int32_t getNbIOTensors() const noexcept;
-    const char *getIOTensorName(int32_t index) const noexcept;
-    TensorIOMode getTensorIOMode(const char *name) const noexcept;
-    DataType getTensorDataType(const char *name) const noexcept;
-    Dims getTensorShape(const char *name) const noexcept;
+    virtual int32_t getNbIOTensors() const noexcept = 0;
+    virtual const char *getIOTensorName(int32_t index) const noexcept = 0;
+    virtual TensorIOMode getTensorIOMode(const char *name) const noexcept = 0;
+    virtual DataType getTensorDataType(const char *name) const noexcept = 0;
+    virtual Dims getTensorShape(const char *name) const noexcept = 0;
 #endif
 };
 
 class IRuntime {
 public:
     virtual ~IRuntime() noexcept = default;
-    ICudaEngine *deserializeCudaEngine(const void *blob, std::size_t size) noexcept;
+    virtual ICudaEngine *deserializeCudaEngine(const void *blob, std::size_t size) noexcept = 0;
 };
 
 } // namespace nvinfer1

@@ -1,0 +1,5 @@
+// Our own declarations: see the folder above.
+#pragma once
+#include "NvInfer.h"
+
+#include "../NvOnnxParser.h"
