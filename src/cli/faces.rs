@@ -39,7 +39,12 @@ pub struct FaceEngines {
 impl FaceEngines {
     /// The embedder's folder.
     pub fn embedder_dir(&self) -> PathBuf {
-        self.embedder.clone().unwrap_or_else(|| usual("face-mobilefacenet"))
+        Self::embedder_or_usual(self.embedder.as_deref())
+    }
+
+    /// The folder that was named, or the usual embedder's.
+    pub fn embedder_or_usual(named: Option<&Path>) -> PathBuf {
+        named.map_or_else(|| usual("face-mobilefacenet"), Path::to_owned)
     }
 
     /// The detector's folder.

@@ -76,7 +76,7 @@ pub enum Command {
     Link(link::LinkArgs),
     /// The books on disk: list, verify, export, repair
     Outbox(outbox::OutboxArgs),
-    /// Members: how sure one must be
+    /// Members: list, show, export, delete, expire, verify, keys; how sure one must be
     People(people::PeopleArgs),
     /// Simulate counters with everything that goes wrong
     Sim(sim::SimArgs),

@@ -1,27 +1,21 @@
 //! `till people`: the members' side of the counter, for the technician.
 
-use std::collections::BTreeMap;
+pub mod manage;
+#[cfg(test)]
+mod tests;
+pub mod tune;
+
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
-
-use crate::gallery::search::dot;
-use crate::people::threshold::{CURVE_FILE, Impostor};
-use crate::people::{FmrCurve, Policy};
 
 use super::exit::{CliError, Exit};
-use super::faces::{FaceEngines, person, pictures};
+use super::faces::FaceEngines;
+use manage::{Place, Whom};
 
-/// Scores of strangers from here on are kept; the curve begins at about one of a hundred.
-const FLOOR: f32 = 0.15;
-/// Most pictures: their pairs are compared one by one.
-const PICTURES_MAX: usize = 20_000;
-/// Sizes of galleries that thresholds are printed for.
-const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
-
-/// Members: how sure one must be
+/// Members: who they are, and how sure one must be. All but `tune` and `init` need the vault for themselves for as long
+/// as they take
 #[derive(Args, Clone, Debug)]
 pub struct PeopleArgs {
     /// What to do
@@ -32,27 +26,117 @@ pub struct PeopleArgs {
 /// What to do.
 #[derive(Subcommand, Clone, Debug)]
 pub enum PeopleCommand {
+    /// Make the vault, and its device key if none is given
+    Init(PlaceArgs),
+    /// Print everybody by id, and who must enrol again
+    List(LookArgs),
+    /// Print what is kept of one person, without the face's vectors
+    Show(WhomArgs),
+    /// Write a person's own data to a new file that only its owner can read
+    Export(ExportArgs),
+    /// End one person: the key is overwritten, then the record
+    Delete(WhomArgs),
+    /// Delete everybody who was not here for a number of months of 30 days
+    Expire(ExpireArgs),
+    /// Open every record and say what is damaged. Ends with 6 when something is
+    Verify(LookArgs),
+    /// Exchange the device key; the old one is overwritten
+    RotateKey(RotateArgs),
     /// Print the thresholds that follow from the measured false matches; with --images, measure them anew
-    Tune {
-        /// Share of the strangers who may be taken for a member
-        #[arg(long, value_name = "SHARE", default_value_t = Policy::default().target_fpir)]
-        target_fpir: f64,
-        /// Folders with NAME/*.jpg to measure on; may be given several times
-        #[arg(long, value_name = "DIR")]
-        images: Vec<PathBuf>,
-        /// What the pictures are, for the curve's file
-        #[arg(long, value_name = "TEXT", default_value = "own pictures")]
-        data: String,
-        /// Where the measured curve is written [default: fmr.json beside the embedder]
-        #[arg(long, value_name = "FILE")]
-        output: Option<PathBuf>,
-        /// Which engines
-        #[command(flatten)]
-        engines: FaceEngines,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    Tune(tune::TuneArgs),
+}
+
+/// Arguments of a command about the whole vault.
+#[derive(Args, Clone, Debug)]
+pub struct PlaceArgs {
+    /// Where the members are
+    #[command(flatten)]
+    pub place: Place,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of a command that compares with today's network.
+#[derive(Args, Clone, Debug)]
+pub struct LookArgs {
+    /// Where the members are
+    #[command(flatten)]
+    pub place: Place,
+    /// The face embedder's folder [default: engines/face-mobilefacenet, here or in /var/lib/till]
+    #[arg(long, value_name = "DIR")]
+    pub embedder: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl LookArgs {
+    fn embedder(&self) -> PathBuf {
+        FaceEngines::embedder_or_usual(self.embedder.as_deref())
+    }
+}
+
+/// Arguments of a command about one person.
+#[derive(Args, Clone, Debug)]
+pub struct WhomArgs {
+    /// Who
+    #[command(flatten)]
+    pub whom: Whom,
+    /// Where the members are
+    #[command(flatten)]
+    pub place: Place,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `till people export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArgs {
+    /// Who
+    #[command(flatten)]
+    pub whom: Whom,
+    /// Where the members are
+    #[command(flatten)]
+    pub place: Place,
+    /// The file; one that is there is not overwritten
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The face's vectors, too: whoever has them can recognise the person with this network
+    #[arg(long)]
+    pub with_embeddings: bool,
+}
+
+/// Arguments of `till people expire`.
+#[derive(Args, Clone, Debug)]
+pub struct ExpireArgs {
+    /// Where the members are
+    #[command(flatten)]
+    pub place: Place,
+    /// Months of 30 days; by default the configuration's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1200))]
+    pub months: Option<u32>,
+    /// Only print who is due
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `till people rotate-key`.
+#[derive(Args, Clone, Debug)]
+pub struct RotateArgs {
+    /// Where the members are
+    #[command(flatten)]
+    pub place: Place,
+    /// The new key, 32 bytes, where the device key is not the vault's own
+    #[arg(long, value_name = "FILE")]
+    pub new_key: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Runs the command and prints to `out`.
@@ -60,81 +144,15 @@ pub enum PeopleCommand {
 /// # Errors
 /// The command's own.
 pub fn run(args: &PeopleArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let PeopleCommand::Tune { target_fpir, images, data, output, engines, json } = &args.command;
-    if !(*target_fpir > 0.0 && *target_fpir < 1.0) {
-        return Err(CliError::new(Exit::Usage, format!("--target-fpir {target_fpir}: above 0, below 1")));
+    match &args.command {
+        PeopleCommand::Init(a) => manage::init(&a.place, a.json, out),
+        PeopleCommand::List(a) => manage::list(&a.place, &a.embedder(), a.json, out),
+        PeopleCommand::Show(a) => manage::show(&a.place, &a.whom, a.json, out),
+        PeopleCommand::Export(a) => manage::export(&a.place, &a.whom, &a.output, a.with_embeddings, out),
+        PeopleCommand::Delete(a) => manage::delete(&a.place, &a.whom, a.json, out),
+        PeopleCommand::Expire(a) => manage::expire(&a.place, a.months, a.dry_run, a.json, out),
+        PeopleCommand::Verify(a) => manage::verify(&a.place, &a.embedder(), a.json, out),
+        PeopleCommand::RotateKey(a) => manage::rotate(&a.place, a.new_key.as_deref(), a.json, out),
+        PeopleCommand::Tune(a) => tune::run(a, out),
     }
-    let curve = match images.is_empty() {
-        true => {
-            let manifest = crate::engine::Manifest::load(&engines.embedder_dir())?;
-            FmrCurve::load(&manifest.dir, &manifest.sha256).map_err(|e| CliError::new(Exit::Config, e.0))?
-        }
-        false => {
-            let curve = measure(images, data, engines)?;
-            let path = output.clone().unwrap_or_else(|| engines.embedder_dir().join(CURVE_FILE));
-            std::fs::write(&path, curve.to_text())
-                .map_err(|e| CliError::new(Exit::Failed, format!("{}: {e}", path.display())))?;
-            eprintln!("written: {}", path.display());
-            curve
-        }
-    };
-    let policy = Policy { target_fpir: *target_fpir, ..Policy::default() };
-    let rows: Vec<_> = SIZES.iter().map(|n| (*n, policy.fmr(*n), policy.threshold(&curve, *n))).collect();
-    if *json {
-        let rows: Vec<_> = rows.iter().map(|r| json!({ "templates": r.0, "fmr": r.1, "threshold": r.2 })).collect();
-        let v = json!({
-            "schema": "till.people-tune/1",
-            "network": curve.network,
-            "data": curve.data,
-            "people": curve.people,
-            "pairs": curve.pairs,
-            "target_fpir": target_fpir,
-            "thresholds": rows,
-        });
-        writeln!(out, "{v}")?;
-    } else {
-        writeln!(out, "measured on {} people, {} pairs of strangers: {}", curve.people, curve.pairs, curve.data)?;
-        writeln!(out, "{:>10} {:>10} {:>10}", "templates", "FMR", "threshold")?;
-        for (n, fmr, threshold) in rows {
-            writeln!(out, "{n:>10} {fmr:>10.1e} {threshold:>10.3}")?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-fn measure(images: &[PathBuf], data: &str, engines: &FaceEngines) -> Result<FmrCurve, CliError> {
-    let mut faces = engines.load()?;
-    let mut files = BTreeMap::new();
-    for root in images {
-        for file in pictures(root)? {
-            // One photograph lies in several folders of a data set: by its name it is taken once.
-            let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let who = person(root, &file);
-            files.entry((who, name)).or_insert(file);
-        }
-    }
-    if files.len() > PICTURES_MAX {
-        let message = format!("{} pictures, at most {PICTURES_MAX} are compared", files.len());
-        return Err(CliError::new(Exit::Failed, message));
-    }
-    faces.look_at_all(&files.values().cloned().collect::<Vec<_>>())?;
-    let mut ids = BTreeMap::<String, u32>::new();
-    let mut vectors = Vec::new();
-    for ((who, _), file) in files {
-        let next = ids.len() as u32;
-        let id = *ids.entry(who).or_insert(next);
-        vectors.extend(faces.vector(&file)?.map(|v| (id, v)));
-    }
-    let (mut pairs, mut top) = (0, Vec::new());
-    for (i, (a, v)) in vectors.iter().enumerate() {
-        for (b, w) in vectors[..i].iter().filter(|x| x.0 != *a) {
-            pairs += 1;
-            let score = dot(v, w);
-            if score >= FLOOR {
-                top.push(Impostor { a: *a, b: *b, score });
-            }
-        }
-    }
-    let network = faces.embedder.sha256.clone();
-    FmrCurve::measure(&network, data, ids.len(), pairs, top).map_err(|e| CliError::new(Exit::Failed, e.0))
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{CliError, Exit};
 use crate::config::Config;
+use crate::people::vault::harden;
 use crate::runtime::supervisor::{SignalPost, supervise};
 use crate::runtime::{Live, RuntimeError, RuntimeErrorKind, logger, parts};
 
@@ -46,6 +47,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
     logger::install(config.log.level);
     // Signals are taken over first: one that comes while an engine is loaded must end us cleanly too.
     let signals = SignalPost::install()?;
+    if config.face.is_some() {
+        // Members are on: what is in memory stays there.
+        harden()?;
+    }
     let live = Live::start(&config)?;
     log::info!("till {} is ready", env!("CARGO_PKG_VERSION"));
     supervise(&live, &signals, &mut || match load(&args.config) {

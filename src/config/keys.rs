@@ -68,6 +68,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("port", "port", "The serial port to the POS."),
     ("link", "link", "What is said over the serial port, and to whom."),
     ("outbox", "outbox", "The log on disk that every durable message enters before it is sent."),
+    ("people", "people", "Members: who agreed to be recognised."),
     ("log", "log", "What is logged."),
 ];
 
@@ -136,6 +137,9 @@ pub const KEYS: &[Key] = &[
 
     key("outbox", "bytes_max", "Most that may wait on disk; when it is reached, selling stops.", "bytes", Int(1_048_576, 1_073_741_824), Fallback::Int(16_777_216)),
     key("outbox", "segment_bytes", "Size at which a new file is begun; at most half of bytes_max.", "bytes", Int(65_536, 67_108_864), Fallback::Int(1_048_576)),
+
+    key("people", "key_file", "The device key of the members' vault, 32 bytes that only the daemon's user can read, such as a credential of systemd; without it the vault makes its own.", "", Path, Fallback::None),
+    key("people", "retention_months", "`till people expire` deletes members who were not here for so many months of 30 days.", "months", Int(1, 120), Fallback::Int(12)),
 
     key("log", "level", "The least important thing that is logged.", "", Words(&["error", "warn", "info", "debug", "trace"]), Fallback::Text("info")),
 ];

@@ -77,7 +77,7 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
             "[printer]\n",
             Kind::UnknownKey,
             "/etc/till/till.toml:5: printer: unknown section or key; allowed: [counter], [tray], [face], [trigger], \
-             [checkout], [port], [link], [outbox], [log]",
+             [checkout], [port], [link], [outbox], [people], [log]",
         ),
         (
             "threads = \"2\"\n",

@@ -37,6 +37,8 @@ pub struct Config {
     pub link: Link,
     /// The log on disk.
     pub outbox: Outbox,
+    /// Members.
+    pub people: People,
     /// What is logged.
     pub log: Log,
     /// The files it was read from, in order.
@@ -233,6 +235,24 @@ pub struct Outbox {
     pub bytes_max: u64,
     /// Size at which a new file is begun.
     pub segment_bytes: u64,
+}
+
+/// Members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct People {
+    /// The device key from elsewhere; `None` leaves it to the vault.
+    pub key_file: Option<PathBuf>,
+    /// Members who were not here for so many months are deleted.
+    pub retention_months: u32,
+}
+
+impl Default for People {
+    /// As without a configuration.
+    fn default() -> Self {
+        let months = keys::of("people").find(|k| k.name == "retention_months").map(|k| k.default);
+        let Some(keys::Fallback::Int(months)) = months else { unreachable!("the key is in the list, a number") };
+        Self { key_file: None, retention_months: months as u32 }
+    }
 }
 
 /// What is logged.

@@ -27,6 +27,8 @@ pub struct Till {
     pub link: Link,
     /// `[outbox]`
     pub outbox: Outbox,
+    /// `[people]`
+    pub people: People,
     /// `[log]`
     pub log: Log,
 }
@@ -212,6 +214,18 @@ pub struct Outbox {
     /// Size at which a new file is begun; at most half of bytes_max.
     /// Unit: bytes. Default: 1048576.
     pub segment_bytes: Field<i64>,
+}
+
+/// `[people]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct People {
+    /// The device key of the members' vault, 32 bytes that only the daemon's user can read, such as a credential of systemd; without it the vault makes its own.
+    /// Default: none.
+    pub key_file: Field<String>,
+    /// `till people expire` deletes members who were not here for so many months of 30 days.
+    /// Unit: months. Default: 12.
+    pub retention_months: Field<i64>,
 }
 
 /// `[log]`

@@ -31,6 +31,7 @@ pub fn validate(sources: &Sources, raw: &raw::Till) -> Result<Config> {
         port: port(&section("port"), &raw.port)?,
         link: link(&section("link"), &raw.link)?,
         outbox: outbox(&section("outbox"), &raw.outbox)?,
+        people: people(&section("people"), &raw.people)?,
         log: Log { level: level(&section("log"), &raw.log)? },
         files: sources.iter().map(|(s, _)| s.path.clone()).collect(),
     })
@@ -266,6 +267,13 @@ fn outbox(s: &Section, raw: &raw::Outbox) -> Result<Outbox> {
         return Err(s.error(Kind::Conflict, name, field, found, "segment_bytes up to half of bytes_max"));
     }
     Ok(Outbox { bytes_max, segment_bytes })
+}
+
+fn people(s: &Section, raw: &raw::People) -> Result<People> {
+    Ok(People {
+        key_file: raw.key_file.as_ref().map(|_| s.path("key_file", &raw.key_file)).transpose()?,
+        retention_months: s.int("retention_months", &raw.retention_months)?,
+    })
 }
 
 fn level(s: &Section, raw: &raw::Log) -> Result<LevelFilter> {

@@ -7,6 +7,8 @@ pub mod search;
 
 use std::fmt;
 
+use zeroize::Zeroize;
+
 pub use search::{Found, Match};
 
 /// How vectors are kept.
@@ -167,6 +169,16 @@ impl Gallery {
             return Err(GalleryError { kind: GalleryErrorKind::Vector, message });
         }
         Ok(())
+    }
+}
+
+/// The values are overwritten.
+impl Drop for Gallery {
+    fn drop(&mut self) {
+        match &mut self.values {
+            Values::F32(v) => v.zeroize(),
+            Values::F16(v) => v.zeroize(),
+        }
     }
 }
 

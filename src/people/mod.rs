@@ -3,9 +3,11 @@
 //! doesn't), FPIR (a stranger is identified), FNIR (a member isn't). Read next: `threshold`, `metrics`, then `vault`.
 
 pub mod decision;
+pub mod members;
 pub mod metrics;
 pub mod threshold;
 pub mod vault;
 
 pub use decision::{Decision, Evidence};
+pub use members::{Member, Members};
 pub use threshold::{FmrCurve, Policy};

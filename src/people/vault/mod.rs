@@ -15,6 +15,7 @@
 //! Nothing here prints or logs a name, a vector or a key. Read next: `store`, then `record` and `index`.
 
 mod error;
+mod files;
 mod harden;
 mod index;
 pub mod key;

@@ -4,17 +4,16 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::files::{self, KEY_FILE, born, file_name, missing, place, read_key, real, record_name, whole};
 use super::index::{Entry, Index, Read};
 use super::key::{self, KeySource};
 use super::record::{RECORD_BYTES_MAX, Record};
 use super::seal::{self, KEY_BYTES, Key};
 use super::{VaultError, VaultErrorKind};
-use crate::outbox::fs::{Fs, StdFs};
+use crate::outbox::fs::Fs;
 
 /// The two copies of the index.
 const SLOTS: [&str; 2] = ["index.a", "index.b"];
-/// The device key, where it is the vault's own.
-const KEY_FILE: &str = "device.key";
 /// The device key that is about to take its place.
 const NEXT_KEY_FILE: &str = "device.key.next";
 /// Files that are not in their place yet.
@@ -474,15 +473,8 @@ impl Vault {
         self.fs.list().is_ok_and(|names| names.iter().any(|n| n == name))
     }
 
-    /// Writes zeros over a file, waits for the disk and removes it.
     fn wipe(&mut self, name: &str) -> Result<(), VaultError> {
-        let length = self.fs.read(name).map(|file| file.len());
-        length
-            .and_then(|length| self.fs.write_at(name, 0, &vec![0; length]))
-            .and_then(|()| self.fs.sync(name))
-            .and_then(|()| self.fs.remove(name))
-            .and_then(|()| self.fs.sync_folder())
-            .map_err(|e| VaultError::io(place(&*self.fs, name), &e))
+        files::wipe(&mut *self.fs, name)
     }
 
     /// What is done but not overwritten everywhere is told as that.
@@ -496,55 +488,6 @@ impl Vault {
             format!("it is done, but an old copy could not be overwritten ({message}); till people verify tries again");
         Err(VaultError::new(VaultErrorKind::Remains, self.place(), message))
     }
-}
-
-fn real(folder: &Path) -> Result<Box<dyn Fs>, VaultError> {
-    let own = folder.join(KEY_FILE);
-    if let Ok(about) = own.metadata() {
-        key::check_mode(&own, &about)?;
-    }
-    match StdFs::private(folder) {
-        Ok(fs) => Ok(Box::new(fs)),
-        Err(e) => Err(VaultError::io(folder.display().to_string(), &e)),
-    }
-}
-
-fn place(fs: &dyn Fs, name: &str) -> String {
-    format!("{}/{name}", fs.place())
-}
-
-fn missing(place: String) -> VaultError {
-    VaultError::new(VaultErrorKind::Missing, place, "nobody was enrolled here yet; till people init makes the vault")
-}
-
-fn read_key(fs: &dyn Fs, name: &str) -> Option<Key> {
-    fs.read(name).ok().map(Zeroizing::new).and_then(|bytes| Key::of(&bytes))
-}
-
-/// A file that is on the disk with all its bytes when this returns.
-fn whole(fs: &mut dyn Fs, name: &str, bytes: &[u8]) -> Result<(), VaultError> {
-    fs.create(name)
-        .and_then(|()| fs.write_at(name, 0, bytes))
-        .and_then(|()| fs.sync(name))
-        .and_then(|()| fs.sync_folder())
-        .map_err(|e| VaultError::io(place(fs, name), &e))
-}
-
-/// A file that is there whole or not at all.
-fn born(fs: &mut dyn Fs, unborn: &str, name: &str, bytes: &[u8]) -> Result<(), VaultError> {
-    whole(fs, unborn, bytes)?;
-    fs.rename(unborn, name).and_then(|()| fs.sync_folder()).map_err(|e| VaultError::io(place(fs, name), &e))
-}
-
-fn file_name(number: u32, version: u64) -> String {
-    format!("{number:08x}-{version:016x}.rec")
-}
-
-/// Number and version of a record's file.
-fn record_name(name: &str) -> Option<(u32, u64)> {
-    let (number, version) = name.strip_suffix(".rec")?.split_once('-')?;
-    let parsed = (u32::from_str_radix(number, 16).ok()?, u64::from_str_radix(version, 16).ok()?);
-    (file_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
 #[cfg(test)]
