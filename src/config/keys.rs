@@ -130,7 +130,7 @@ pub const KEYS: &[Key] = &[
     key("checkout", "attention_ms", "Doubt that lasts this long is shown to the shopper.", "ms", Int(0, 60_000), Fallback::Int(1500)),
 
     key("port", "path", "The serial device.", "", Path, Fallback::Text("/dev/till/pos")),
-    key("port", "baud", "Its speed.", "baud", Numbers(&[9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]), Fallback::Int(115_200)),
+    key("port", "baud", "Its speed.", "baud", Numbers(&[19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600]), Fallback::Int(115_200)),
 
     key("link", "secure", "Talk only to a POS that proves that it has the key.", "", Bool, Fallback::Bool(false)),
     key("link", "key_file", "The key, shared with the POS; only its owner may be able to read it.", "", Path, Fallback::None),

@@ -35,6 +35,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
 pub const NOT_PLAYED: &[(&str, &str)] = &[
     ("L-002", "another rate is a matter of configuration"),
     ("L-004", "modem lines are not part of the bytes"),
+    ("L-005", "a port that goes away takes the player's with it"),
     ("L-020", "the sender's shortest form is the till's to show; too long forms are played under L-022"),
     ("L-023", "what a number means"),
     ("L-024", "sales are named by the till"),
