@@ -83,7 +83,25 @@ struct Peer {
     nonce: Nonce,
 }
 
-/// One end of the link.
+/// One end of the link. Two of them, up with each other:
+///
+/// ```
+/// # use till_link::{Config, Endpoint, Resume, Role, WIRE_BYTES_MAX};
+/// # let config = |role, boot| Config { role, counter: 1, epoch: boot, boot, window: 4 };
+/// let mut till = Endpoint::new(config(Role::Till, 7), Resume::default(), 0, 0, 0);
+/// let mut pos = Endpoint::new(config(Role::Pos, 9), Resume::default(), 0, 0, 0);
+/// let mut wire = [0; WIRE_BYTES_MAX];
+/// for _ in 0..3 {
+///     if let Some(n) = till.poll_transmit(0, &mut (), &mut wire, |_| {}) {
+///         pos.receive(0, &wire[..n], |_| {});
+///     }
+///     if let Some(n) = pos.poll_transmit(0, &mut (), &mut wire, |_| {}) {
+///         till.receive(0, &wire[..n], |_| {});
+///     }
+/// }
+/// assert!(till.is_up() && pos.is_up());
+/// assert_eq!(till.stats().ups, 1);
+/// ```
 #[derive(Debug)]
 pub struct Endpoint {
     config: Config,
@@ -119,6 +137,14 @@ impl Endpoint {
     /// An endpoint that has said nothing yet. Of our own log, `acknowledged` is the last sequence that the
     /// other end is known to have stored (0 if unknown) and `last` the last on disk: an earlier life of
     /// this end may have sent all of it.
+    ///
+    /// ```
+    /// use till_link::{Config, Endpoint, Resume, Role};
+    /// let config = Config { role: Role::Pos, counter: 1, epoch: 9, boot: 12, window: 4 };
+    /// // This end has stored the till's log up to 41, and has 3 messages of its own, of which the till has 2.
+    /// let end = Endpoint::new(config, Resume { epoch: 7, sequence: 41 }, 2, 3, 0);
+    /// assert!(!end.is_up() && end.acknowledged() == 2);
+    /// ```
     pub fn new(config: Config, resume: Resume, acknowledged: u32, last: u32, now_ms: u64) -> Self {
         Self {
             config: Config { window: config.window.clamp(1, WINDOW_MAX), boot: config.boot.max(1), ..config },
@@ -169,39 +195,74 @@ impl Endpoint {
     }
 
     /// This end, secured; to be said before it has spoken.
+    ///
+    /// ```
+    /// use till_link::{Config, Endpoint, Key, Resume, Role, Security};
+    /// let config = Config { role: Role::Pos, counter: 1, epoch: 9, boot: 1, window: 4 };
+    /// let end = Endpoint::new(config, Resume::default(), 0, 0, 0);
+    /// assert!(!end.is_secured());
+    /// let security = Security::new(Key::new(1, [0x11; 32]), None, [0x5e; 32]); // of an example; see `Security`
+    /// assert!(end.with_security(security).is_secured());
+    /// ```
     pub fn with_security(self, security: Security) -> Self {
         let guard = Guard::new(security, self.config.role, self.config.boot);
         Self { guard: Some(guard), ..self }
     }
 
-    /// Whether a stranger on the cable is kept out.
+    /// Whether a stranger on the cable is kept out, as the example at [`Endpoint::with_security`] shows.
     pub fn is_secured(&self) -> bool {
         self.guard.is_some()
     }
 
-    /// Whether the ends talk.
+    /// Whether the ends talk, as the example at [`Endpoint`] shows.
     pub fn is_up(&self) -> bool {
         self.up
     }
 
     /// The counts.
+    ///
+    /// ```
+    /// # use till_link::{Config, Endpoint, Resume, Role, WIRE_BYTES_MAX};
+    /// # let config = Config { role: Role::Pos, counter: 1, epoch: 9, boot: 9, window: 4 };
+    /// let mut end = Endpoint::new(config, Resume::default(), 0, 0, 0);
+    /// end.receive(0, b"\xf8\x0c\x00", |_| {});
+    /// assert_eq!((end.stats().bytes_in, end.stats().bad_cobs), (3, 1));
+    /// ```
     pub fn stats(&self) -> Stats {
         Stats { rtt_ms: self.rto.smoothed_ms(), ..self.stats }
     }
 
-    /// The last sequence of our log that the other end has stored.
+    /// The last sequence of our log that the other end has stored, as the example at [`Endpoint::new`] shows.
     pub fn acknowledged(&self) -> u32 {
         self.acknowledged
     }
 
     /// The port was opened anew: the other end may be another one.
+    ///
+    /// ```
+    /// # use till_link::{Config, Endpoint, Resume, Role, WIRE_BYTES_MAX};
+    /// # let config = |role, boot| Config { role, counter: 1, epoch: boot, boot, window: 4 };
+    /// let mut till = Endpoint::new(config(Role::Till, 7), Resume::default(), 0, 0, 0);
+    /// let mut pos = Endpoint::new(config(Role::Pos, 9), Resume::default(), 0, 0, 0);
+    /// let mut wire = [0; WIRE_BYTES_MAX];
+    /// for _ in 0..3 {
+    ///     if let Some(n) = till.poll_transmit(0, &mut (), &mut wire, |_| {}) {
+    ///         pos.receive(0, &wire[..n], |_| {});
+    ///     }
+    ///     if let Some(n) = pos.poll_transmit(0, &mut (), &mut wire, |_| {}) {
+    ///         till.receive(0, &wire[..n], |_| {});
+    ///     }
+    /// }
+    /// till.reconnected(10, |event| assert_eq!(event, till_link::Event::Down));
+    /// assert!(!till.is_up() && till.next_deadline() == 10, "HELLO at once");
+    /// ```
     pub fn reconnected(&mut self, now_ms: u64, mut sink: impl FnMut(Event<'_>)) {
         self.rx = Accumulator::default();
         self.go_down(now_ms, &mut sink);
         self.hello_due_ms = Some(now_ms);
     }
 
-    /// The owner has everything up to `sequence` of `epoch` on its disk.
+    /// The owner has everything up to `sequence` of `epoch` on its disk; see the example of [the module](self).
     pub fn stored(&mut self, epoch: u32, sequence: u32) {
         if epoch == self.resume.epoch && sequence <= self.delivered && sequence > self.resume.sequence {
             self.resume.sequence = sequence;
@@ -210,12 +271,41 @@ impl Endpoint {
     }
 
     /// The owner could not store what was delivered: it will be sent and delivered again.
+    ///
+    /// ```
+    /// use till_link::{Endpoint, Event};
+    /// fn take(end: &mut Endpoint, event: Event<'_>, mut store: impl FnMut(&[u8]) -> bool) {
+    ///     if let Event::Durable { epoch, sequence, payload } = event {
+    ///         if store(payload) { end.stored(epoch, sequence) } else { end.not_stored() }
+    ///     }
+    /// }
+    /// # let config = till_link::Config { role: till_link::Role::Pos, counter: 1, epoch: 9, boot: 1, window: 4 };
+    /// # let mut end = Endpoint::new(config, till_link::Resume::default(), 0, 0, 0);
+    /// take(&mut end, Event::Durable { epoch: 7, sequence: 1, payload: b"offer" }, |_| false);
+    /// ```
     pub fn not_stored(&mut self) {
         self.delivered = self.resume.sequence;
         self.gap_told = true;
     }
 
-    /// Takes any bytes that came.
+    /// Takes any bytes that came, in any portions; `sink` is told what came of them.
+    ///
+    /// ```
+    /// # use till_link::{Config, Endpoint, Resume, Role, WIRE_BYTES_MAX};
+    /// # let config = |role, boot| Config { role, counter: 1, epoch: boot, boot, window: 4 };
+    /// use till_link::{Event, Refusal};
+    /// let mut till = Endpoint::new(config(Role::Till, 7), Resume::default(), 0, 0, 0);
+    /// let mut other = Endpoint::new(config(Role::Till, 8), Resume::default(), 0, 0, 0);
+    /// let mut wire = [0; WIRE_BYTES_MAX];
+    /// let n = other.poll_transmit(0, &mut (), &mut wire, |_| {}).unwrap();
+    /// let mut refused = None;
+    /// till.receive(0, &wire[..n], |event| {
+    ///     if let Event::Refused(reason) = event {
+    ///         refused = Some(reason);
+    ///     }
+    /// });
+    /// assert_eq!(refused, Some(Refusal::Role), "two tills");
+    /// ```
     pub fn receive(&mut self, now_ms: u64, bytes: &[u8], mut sink: impl FnMut(Event<'_>)) {
         self.stats.bytes_in = self.stats.bytes_in.saturating_add(bytes.len() as u64);
         // The accumulator is lent out while its frame is handled.
@@ -373,6 +463,22 @@ impl Endpoint {
     /// Writes the next frame to `wire`, which should hold [`WIRE_BYTES_MAX`] bytes, and returns its length;
     /// `None` when there is nothing to say now. Call it until then, after each `receive` and at
     /// [`Endpoint::next_deadline`].
+    ///
+    /// ```
+    /// # use till_link::{Config, Endpoint, Resume, Role, WIRE_BYTES_MAX};
+    /// # let config = Config { role: Role::Pos, counter: 1, epoch: 9, boot: 9, window: 4 };
+    /// let mut end = Endpoint::new(config, Resume::default(), 0, 0, 0);
+    /// let mut wire = [0; WIRE_BYTES_MAX];
+    /// let mut now_ms = 0;
+    /// let mut hellos = 0;
+    /// while now_ms < 2_000 {
+    ///     while end.poll_transmit(now_ms, &mut (), &mut wire, |_| {}).is_some() {
+    ///         hellos += 1;
+    ///     }
+    ///     now_ms = end.next_deadline();
+    /// }
+    /// assert_eq!(hellos, 4, "nobody answers: again each 500 ms");
+    /// ```
     pub fn poll_transmit(
         &mut self,
         now_ms: u64,
@@ -461,7 +567,8 @@ impl Endpoint {
         write(&mut self.guard, Kind::Data, &[&head, self.scratch.get(..length)?], wire)
     }
 
-    /// When [`Endpoint::poll_transmit`] has something to say even if nothing comes and nothing is written.
+    /// When [`Endpoint::poll_transmit`] has something to say even if nothing comes and nothing is written; the
+    /// example there waits by it.
     pub fn next_deadline(&self) -> u64 {
         let mut due = self.hello_due_ms.unwrap_or(u64::MAX);
         if self.up {

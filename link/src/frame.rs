@@ -187,6 +187,13 @@ fn unstuff(bytes: &mut [u8]) -> Option<usize> {
 }
 
 /// What became of the bytes up to a delimiter.
+///
+/// ```
+/// use till_link::frame::{Accumulator, Received};
+/// let mut accumulator = Accumulator::default();
+/// // A block that says it has four bytes, and has two.
+/// assert_eq!(accumulator.feed(&[5, 1, 2, 0]).0, Some(Received::BadCobs));
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<'a> {
     /// A whole frame.
@@ -230,7 +237,8 @@ impl Default for Accumulator {
 
 impl Accumulator {
     /// Takes from `bytes` up to and including the first delimiter. Returns what it made of it, `None`
-    /// when there was no delimiter or nothing before it, and the bytes not yet looked at.
+    /// when there was no delimiter or nothing before it, and the bytes not yet looked at; the example at
+    /// [`Accumulator`] goes on with these.
     pub fn feed<'a, 'b>(&'a mut self, bytes: &'b [u8]) -> (Option<Received<'a>>, &'b [u8]) {
         let Some(end) = bytes.iter().position(|&byte| byte == 0) else {
             self.take(bytes);

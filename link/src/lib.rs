@@ -12,22 +12,14 @@
 //! An end that has nothing to say yet says who it is:
 //!
 //! ```
-//! use till_link::{Config, Endpoint, Resume, Role, Source, WIRE_BYTES_MAX};
-//!
-//! struct Nothing;
-//! impl Source for Nothing {
-//!     fn first(&self) -> u32 { 1 }
-//!     fn last(&self) -> u32 { 0 }
-//!     fn durable(&mut self, _: u32, _: &mut [u8]) -> Option<usize> { None }
-//!     fn volatile(&mut self, _: &mut [u8]) -> Option<usize> { None }
-//! }
+//! use till_link::{Config, Endpoint, Resume, Role, WIRE_BYTES_MAX};
 //!
 //! let config = Config { role: Role::Pos, counter: 1, epoch: 9, boot: 1, window: 4 };
 //! let mut end = Endpoint::new(config, Resume::default(), 0, 0, 0);
 //! let mut wire = [0; WIRE_BYTES_MAX];
-//! let hello = end.poll_transmit(0, &mut Nothing, &mut wire, |_| {}).unwrap();
+//! let hello = end.poll_transmit(0, &mut (), &mut wire, |_| {}).unwrap();
 //! assert_eq!(wire[hello - 1], 0, "a frame ends with its delimiter");
-//! assert_eq!(end.poll_transmit(0, &mut Nothing, &mut wire, |_| {}), None);
+//! assert_eq!(end.poll_transmit(0, &mut (), &mut wire, |_| {}), None);
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]

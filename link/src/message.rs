@@ -32,6 +32,13 @@ hint[front,right,left,down,up,closer,back,light,still,uncover,alone,done,unknown
 pub const SCHEMA: u32 = crate::frame::CRC.checksum(SCHEMA_TEXT.as_bytes());
 
 /// Why a person is needed, or the shopper must do something.
+///
+/// ```
+/// use till_link::{Attention, ToPos, message::decode};
+/// // Message 6, no sale, reason 8, on.
+/// let full = ToPos::Attention { sale: None, reason: Attention::StorageFull, on: true };
+/// assert_eq!(decode(&[6, 0, 8, 1]), Some(full));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Attention {
     /// An item can't be told for sure.
@@ -59,6 +66,13 @@ pub enum Attention {
 }
 
 /// Where a session stands.
+///
+/// ```
+/// use till_link::{Phase, Rung, ToPos, message::decode};
+/// let reason = "no engine works".try_into().unwrap();
+/// let bytes = *b"\x08\x00\x03\x0fno engine works";
+/// assert_eq!(decode(&bytes), Some(ToPos::State { phase: Phase::Idle, rung: Rung::StaffMode, reason }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Nobody there.
@@ -83,7 +97,7 @@ pub enum Phase {
     Attention,
 }
 
-/// What runs the detector.
+/// What runs the detector, best first; the example at [`Phase`] reads one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Rung {
     /// TensorRT on the GPU.
@@ -134,6 +148,13 @@ pub enum Hint {
 }
 
 /// How it was paid.
+///
+/// ```
+/// use till_link::{SaleId, Tender, ToTill};
+/// let sale = SaleId { counter: 1, epoch: 7, session: 3 };
+/// let paid = ToTill::Paid { sale, revision: 1, tender: Tender::Card, amount_minor: 7_800 };
+/// assert!(paid.durable(), "on the disk in the same moment as the money is taken");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Tender {
     /// Coins and notes.
@@ -147,6 +168,13 @@ pub enum Tender {
 }
 
 /// How a sale ended.
+///
+/// ```
+/// use till_link::{Outcome, SaleId, ToTill, message::decode};
+/// // The answer to QueryOutcome of a POS that took the money; `None` is the promise never to take it (L-088).
+/// let sale = SaleId { counter: 1, epoch: 7, session: 3 };
+/// assert_eq!(decode(&[2, 1, 7, 3, 1, 0]), Some(ToTill::OutcomeIs { sale, outcome: Some(Outcome::Paid) }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// Paid: book it.

@@ -1,6 +1,6 @@
 //! What an endpoint is told, asks for and tells, as plain data.
 
-/// Which end this is. Two of a kind refuse each other.
+/// Which end this is. Two of a kind refuse each other, as the example at [`super::Endpoint::receive`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Role {
@@ -35,6 +35,13 @@ pub struct Config {
 pub const WINDOW_MAX: u32 = 16;
 
 /// How far the other end's log was stored here before this start.
+///
+/// ```
+/// use till_link::Resume;
+/// // From the journal's last record; an empty journal has the default.
+/// let resume = Resume { epoch: 7, sequence: 41 };
+/// assert_ne!(resume, Resume::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resume {
     /// The epoch of the other end's log; meaningless while `sequence` is 0.
@@ -81,7 +88,36 @@ pub trait Source {
     }
 }
 
+/// An end that has no log and nothing to say.
+impl Source for () {
+    fn first(&self) -> u32 {
+        1
+    }
+    fn last(&self) -> u32 {
+        0
+    }
+    fn durable(&mut self, _: u32, _: &mut [u8]) -> Option<usize> {
+        None
+    }
+    fn volatile(&mut self, _: &mut [u8]) -> Option<usize> {
+        None
+    }
+}
+
 /// Why the ends do not talk.
+///
+/// ```
+/// use till_link::Refusal;
+/// fn words(reason: Refusal) -> &'static str {
+///     match reason {
+///         Refusal::Version | Refusal::Schema => "update the older end",
+///         Refusal::Counter | Refusal::Role => "look where the cable goes",
+///         Refusal::Security | Refusal::Key => "give both ends the same key",
+///         Refusal::Other => "ask the other end",
+///     }
+/// }
+/// assert_eq!(words(Refusal::Key), "give both ends the same key");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Refusal {
@@ -116,6 +152,13 @@ impl Refusal {
 }
 
 /// What an endpoint tells its owner.
+///
+/// ```
+/// use till_link::{Event, ToPos, message::decode};
+/// let event = Event::Volatile(&[9, 60, 1]);
+/// let Event::Volatile(payload) = event else { panic!() };
+/// assert_eq!(decode(payload), Some(ToPos::Clock { unix_s: 60, trusted: true }));
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// The next durable message. Store it, then call [`super::Endpoint::stored`]; until then it is not
@@ -152,6 +195,12 @@ pub enum Event<'a> {
 }
 
 /// Counts since the endpoint was made.
+///
+/// ```
+/// let stats = till_link::Stats { bad_crc: 2, too_long: 1, ..Default::default() };
+/// let damaged = stats.bad_crc + stats.bad_cobs + stats.too_long;
+/// assert_eq!(damaged, 3);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Bytes received.

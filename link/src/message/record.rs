@@ -15,10 +15,24 @@ pub const PRICES_MAX: usize = 16;
 pub const JPEG_BYTES_MAX: usize = 512;
 
 /// A stock keeping unit: at most 32 bytes of UTF-8.
+///
+/// ```
+/// use till_link::Sku;
+/// assert!(Sku::try_from("8801117").is_ok());
+/// assert!(Sku::try_from("longer than any stock keeping unit").is_err());
+/// ```
 pub type Sku = heapless::String<32>;
 /// A name for people: at most 48 bytes of UTF-8.
+///
+/// ```
+/// assert_eq!(till_link::Name::try_from("초코파이").unwrap().len(), 12);
+/// ```
 pub type Name = heapless::String<48>;
 /// A reason for people: at most 64 bytes of UTF-8.
+///
+/// ```
+/// assert_eq!(till_link::message::Text::new().capacity(), 64);
+/// ```
 pub type Text = heapless::String<64>;
 
 /// The name of a sale for ever: it never changes and is never used again.
@@ -67,6 +81,12 @@ impl Currency {
 }
 
 /// Why a line is believed.
+///
+/// ```
+/// use till_link::Evidence;
+/// let evidence = Evidence { votes: 14, frames: 15, score_permille: 934, mass_agrees: true };
+/// assert!(evidence.votes <= evidence.frames);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Frames that voted for this product, of its weakest item.
@@ -79,7 +99,7 @@ pub struct Evidence {
     pub mass_agrees: bool,
 }
 
-/// One product in a cart.
+/// One product in a cart; the example at [`Cart`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Which product.
@@ -140,6 +160,15 @@ impl Cart {
 }
 
 /// What one of a product costs.
+///
+/// ```
+/// use till_link::{Currency, Price, Sku, ToTill};
+/// // A whole price list of one product, as a POS sends it.
+/// let price = Price { sku: Sku::try_from("8801117").unwrap(), unit_minor: 1_500 };
+/// let prices = [price].into_iter().collect();
+/// let list = ToTill::Prices { version: 1, part: 0, parts: 1, currency: Currency(*b"KRW"), prices };
+/// assert!(!list.durable());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// Which product.
