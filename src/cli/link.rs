@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::{CliError, Exit, link_key};
 use crate::conform::ping::{Diagnosis, ping};
 use crate::conform::{self, Level, Plan, TtyLine, Verdict, loopback};
-use crate::port::{PortError, PortErrorKind};
+use crate::port::{PortError, PortErrorKind, key_file};
 use crate::runtime::parts;
 
 /// The serial line to the POS: is it there, is it right, does the POS keep to the specification.
@@ -58,6 +58,9 @@ pub struct PingArgs {
     /// The counter's number
     #[arg(long, default_value_t = 1)]
     pub counter: u32,
+    /// The link's key, as link.key_file: a POS that demands one answers nobody without
+    #[arg(long, value_name = "F")]
+    pub key_file: Option<PathBuf>,
     /// How often to ask
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub count: u32,
@@ -146,8 +149,13 @@ fn lost(port: &PortArgs, error: &std::io::Error) -> CliError {
 }
 
 fn run_ping(args: &PingArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let security = match &args.key_file {
+        Some(file) => Some(key_file::load(file).map_err(|error| CliError::new(Exit::Config, error.to_string()))?),
+        None => None,
+    };
     let mut line = open(&args.port, None)?;
-    let pinged = ping(&mut line, args.counter, args.count, parts::draw()).map_err(|error| lost(&args.port, &error))?;
+    let pinged = ping(&mut line, args.counter, args.count, parts::draw(), security.as_ref())
+        .map_err(|error| lost(&args.port, &error))?;
     let diagnosis = pinged.diagnosis(args.counter);
     let words = pinged.words(args.counter);
     if args.json {

@@ -1,16 +1,20 @@
 //! Is there a POS at the other end, how far away is it, and if not, what is wrong. Says HELLO only, each time
 //! under another boot number and never mutual: so the POS answers each at once (SPEC 6.4), takes up no link,
-//! and nothing changes in its books.
+//! and nothing changes in its books. With a key each HELLO proves it, and only an answer that proves it counts.
 
 use std::io;
 
 use serde::Serialize;
+use till_link::secure::FLAG_SECURED;
+use till_link::{Config, Endpoint, Event, Refusal, Resume, Role, Security, WIRE_BYTES_MAX};
 
 use crate::conform::line::Line;
 use crate::conform::raw::{self, Ear, Heard, Hello, kind};
 
 /// An answer later than this is none.
 const ANSWER_MS: u64 = 1_000;
+/// A secured POS that still holds the link with its till to be up answers nobody before that silence is over.
+const FIRST_SECURED_MS: u64 = till_link::endpoint::LOST_MS + ANSWER_MS;
 /// Between an answer and the next question.
 const PAUSE_MS: u64 = 50;
 
@@ -38,6 +42,12 @@ pub enum Diagnosis {
     Schema,
     /// A POS of another counter.
     Counter,
+    /// A POS that talks to nobody without a key, and we have none.
+    NeedsKey,
+    /// A POS without a key, and we have one.
+    NoKey,
+    /// A POS with another key than ours.
+    WrongKey,
     /// It refuses us for a reason of its own.
     Refused,
 }
@@ -69,6 +79,10 @@ pub struct Pinged {
     pub echoed: u32,
     /// Reason of a REFUSE.
     pub refused: Option<u8>,
+    /// We spoke under a key.
+    pub keyed: bool,
+    /// HELLOs of the other end that did not prove that key.
+    pub unproven: u32,
     /// Version, schema and counter of the other end.
     pub other: Option<Other>,
 }
@@ -106,7 +120,7 @@ impl Pinged {
             return match (self.bytes_in, self.echoed, self.refused) {
                 (0, ..) => Diagnosis::Silent,
                 (_, 1.., _) => Diagnosis::Loop,
-                (.., Some(_)) => Diagnosis::Refused,
+                (.., Some(_)) => self.key_fault().unwrap_or(Diagnosis::Refused),
                 _ => Diagnosis::NoFrames,
             };
         };
@@ -119,6 +133,8 @@ impl Pinged {
             Diagnosis::Schema
         } else if other.counter != counter {
             Diagnosis::Counter
+        } else if let Some(fault) = self.key_fault() {
+            fault
         } else if self.refused.is_some() {
             Diagnosis::Refused
         } else if self.answered == 0 {
@@ -127,6 +143,19 @@ impl Pinged {
             Diagnosis::Lossy
         } else {
             Diagnosis::Well
+        }
+    }
+
+    /// What is wrong with the key at one of the ends.
+    fn key_fault(&self) -> Option<Diagnosis> {
+        let theirs = self.other.as_ref().map(|other| other.flags & FLAG_SECURED != 0);
+        let refused = |reason: Refusal| self.refused == Some(reason as u8);
+        match (self.keyed, theirs) {
+            (false, Some(true)) => Some(Diagnosis::NeedsKey),
+            (true, Some(false)) => Some(Diagnosis::NoKey),
+            _ if refused(Refusal::Security) => Some(if self.keyed { Diagnosis::NoKey } else { Diagnosis::NeedsKey }),
+            _ if refused(Refusal::Key) || self.unproven > 0 => Some(Diagnosis::WrongKey),
+            _ => None,
         }
     }
 
@@ -184,6 +213,17 @@ impl Pinged {
                  one of the two configurations",
                 self.other.as_ref().map_or(0, |other| other.counter)
             ),
+            Diagnosis::NeedsKey => {
+                "the POS talks to nobody without the counter's key: say --key-file with the file of \
+                                    link.key_file; the till needs link.secure = true"
+                    .into()
+            }
+            Diagnosis::NoKey => "the POS has no key and talks to no end that has one: give it the counter's key, or \
+                                 take link.secure from the till"
+                .into(),
+            Diagnosis::WrongKey => "the POS has another key than this file, or the same under another number: give \
+                                    both ends the same line"
+                .into(),
             Diagnosis::Refused => format!(
                 "the POS refuses us with reason {}: {}",
                 self.refused.unwrap_or(0),
@@ -192,19 +232,50 @@ impl Pinged {
                     Some(2) => "another schema",
                     Some(3) => "another counter",
                     Some(4) => "it, too, is a till or holds us for a POS",
-                    _ => "one of its own; as a rule it wants a key (link.key_file) and this till spoke without",
+                    _ => "one of its own",
                 }
             ),
         }
     }
 }
 
-/// Asks `count` times. `draw` must differ from run to run.
+/// An end that holds the key, for one question: it says its first HELLO and no more, so the POS can't take it up.
+struct Keyed(Endpoint);
+
+impl Keyed {
+    fn new(security: Security, counter: u32, epoch: u32, boot: u32) -> Self {
+        let config = Config { role: Role::Till, counter, epoch, boot, window: 1 };
+        Self(Endpoint::secured(config, security, Resume::default(), 0, 0, 0))
+    }
+
+    fn hello(&mut self) -> Vec<u8> {
+        let mut wire = [0; WIRE_BYTES_MAX];
+        let length = self.0.poll_transmit(0, &mut (), &mut wire, |_| {}).unwrap_or(0);
+        wire.get(..length).unwrap_or_default().to_vec()
+    }
+
+    /// Takes a byte; whether it ended a HELLO that proves another key, or none.
+    fn is_unproven(&mut self, byte: u8) -> bool {
+        let mut unproven = false;
+        self.0.receive(0, &[byte], |event| {
+            unproven |= matches!(event, Event::Refused(Refusal::Key | Refusal::Security));
+        });
+        unproven
+    }
+}
+
+/// Asks `count` times, under the key of `security` if there is one. `draw` must differ from run to run.
 ///
 /// # Errors
 /// When the line breaks.
-pub fn ping(line: &mut dyn Line, counter: u32, count: u32, draw: u32) -> io::Result<Pinged> {
-    let mut pinged = Pinged::default();
+pub fn ping(
+    line: &mut dyn Line,
+    counter: u32,
+    count: u32,
+    draw: u32,
+    security: Option<&Security>,
+) -> io::Result<Pinged> {
+    let mut pinged = Pinged { keyed: security.is_some(), ..Pinged::default() };
     let mut ear = Ear::default();
     let mut bytes = Vec::new();
     let base = draw.max(1) & 0x7fff_ffff;
@@ -220,20 +291,29 @@ pub fn ping(line: &mut dyn Line, counter: u32, count: u32, draw: u32) -> io::Res
             first: 1,
             ..Hello::default()
         };
+        let mut keyed = security.map(|security| Keyed::new(security.clone(), counter, base.max(1), boot));
         // The first zero ends what an earlier program left half-sent.
         line.write(&[0])?;
-        line.write(&raw::frame(kind::HELLO, &hello.bytes()))?;
+        match &mut keyed {
+            Some(keyed) => line.write(&keyed.hello())?,
+            None => line.write(&raw::frame(kind::HELLO, &hello.bytes()))?,
+        }
         pinged.sent += 1;
         let sent_ms = line.now_ms();
+        let until_ms = sent_ms + if n == 0 && keyed.is_some() { FIRST_SECURED_MS } else { ANSWER_MS };
         let mut answer_ms = None;
-        while answer_ms.is_none() && line.now_ms() < sent_ms + ANSWER_MS {
+        while answer_ms.is_none() && line.now_ms() < until_ms {
             bytes.clear();
-            line.read(&mut bytes, sent_ms + ANSWER_MS)?;
+            line.read(&mut bytes, until_ms)?;
             for &byte in &bytes {
                 pinged.bytes_in += 1;
                 pinged.zero_bytes += u64::from(byte == 0);
                 let heard = ear.take(byte);
-                if pinged.hear(heard, base..=base.saturating_add(n)) == Some(boot) {
+                let refused = matches!(heard, Some(Heard::Frame { kind: kind::REFUSE, .. }));
+                let unproven = keyed.as_mut().is_some_and(|keyed| keyed.is_unproven(byte)) && !refused;
+                pinged.unproven += u32::from(unproven);
+                let named = pinged.hear(heard, base..=base.saturating_add(n)) == Some(boot);
+                if named && keyed.as_ref().is_none_or(|keyed| keyed.0.is_up()) {
                     answer_ms = Some(line.now_ms() - sent_ms);
                 }
             }

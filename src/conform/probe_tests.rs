@@ -44,7 +44,7 @@ impl<F: FnMut(&[u8], Option<Hello>) -> Vec<u8>> Line for Canned<F> {
 
 fn asked(answer: impl FnMut(&[u8], Option<Hello>) -> Vec<u8>) -> (Diagnosis, String) {
     let mut line = Canned { now_ms: 0, ear: Ear::default(), waiting: Vec::new(), answer };
-    let pinged = ping(&mut line, 1, 4, 77).unwrap();
+    let pinged = ping(&mut line, 1, 4, 77, None).unwrap();
     (pinged.diagnosis(1), pinged.words(1))
 }
 
@@ -72,8 +72,12 @@ fn each_other_end_has_its_own_words() {
     assert!(diagnosis == Diagnosis::NoFrames && words.contains("another rate"), "{words}");
     let (diagnosis, words) = asked(|_, _| vec![0; 50]);
     assert!(diagnosis == Diagnosis::NoFrames && words.contains("held low"), "{words}");
-    let (diagnosis, words) = asked(|_, hello| hello.map_or(Vec::new(), |_| raw::frame(kind::REFUSE, &[0])));
-    assert!(diagnosis == Diagnosis::Refused && words.contains("key"), "{words}");
+    let refuses = |reason| asked(move |_, hello| hello.map_or(Vec::new(), |_| raw::frame(kind::REFUSE, &[reason])));
+    let (diagnosis, words) = refuses(0);
+    assert!(diagnosis == Diagnosis::Refused && words.contains("its own"), "{words}");
+    let (diagnosis, words) = refuses(5);
+    assert!(diagnosis == Diagnosis::NeedsKey && words.contains("--key-file"), "{words}");
+    assert_eq!(pos(|hello| hello.flags = 1).0, Diagnosis::NeedsKey);
     let mut number = 0;
     let (diagnosis, words) = asked(|_, hello| {
         let Some(hello) = hello else { return Vec::new() };

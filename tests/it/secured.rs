@@ -97,6 +97,40 @@ fn only_the_pos_with_the_key_is_talked_to() {
 }
 
 #[test]
+fn ping_speaks_under_the_key_and_says_whose_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let cable = NullModem::open(None).unwrap();
+    let [ours, theirs] = cable.ends().map(|end| end.to_str().unwrap().to_owned());
+    let key = key_file(folder, "link.key", "4b", 0o600).display().to_string();
+    let wrong = key_file(folder, "wrong.key", "4c", 0o600).display().to_string();
+    let pinged = |key: Option<&str>| -> serde_json::Value {
+        let mut arguments = vec!["link", "ping", "--port", &ours, "--count", "2", "--json"];
+        arguments.extend(key.iter().flat_map(|key| ["--key-file", *key]));
+        let output = Command::new(env!("CARGO_BIN_EXE_till")).args(&arguments).output().unwrap();
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("4b4b"));
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    };
+    let state = folder.join("books").display().to_string();
+    let start = ["pos", "--port", &theirs, "--state", &state];
+    let pos = Running::start(&[&start[..], &["--key-file", &key]].concat());
+    // The POS needs a moment to start.
+    let ready = (0..20).any(|_| pinged(Some(&key))["diagnosis"] == "well");
+    assert!(ready, "{}", pinged(Some(&key)));
+    for (key, diagnosis, words) in [(None, "needs_key", "say --key-file"), (Some(&*wrong), "wrong_key", "another key")]
+    {
+        let object = pinged(key);
+        assert_eq!((&object["diagnosis"], &object["counts"]["answered"]), (&diagnosis.into(), &0.into()), "{object}");
+        assert!(object["words"].as_str().is_some_and(|said| said.contains(words)), "{object}");
+    }
+    drop(pos);
+    let _pos = Running::start(&start);
+    let ready = (0..20).any(|_| pinged(None)["diagnosis"] == "well");
+    assert!(ready, "{}", pinged(None));
+    assert_eq!(pinged(Some(&key))["diagnosis"], "no_key");
+}
+
+#[test]
 fn a_key_that_others_can_read_is_refused_with_the_mending() {
     let folder = tempfile::tempdir().unwrap();
     let key = key_file(folder.path(), "link.key", "4b", 0o644);
