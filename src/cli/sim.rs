@@ -20,7 +20,7 @@ pub struct SimArgs {
     pub seeds: Range<u64>,
     /// Plant a bug, to see it found: ack-before-fsync, forgot-parent-fsync, write-error-ignored,
     /// crc-not-checked, outbox-not-kept, till-forgets-last, pos-forgets-last, dedup-off-by-one,
-    /// money-before-journal, mass-not-checked, unsure-charged
+    /// money-before-journal, key-not-asked, mass-not-checked, unsure-charged
     #[arg(long, value_name = "NAME")]
     pub plant: Option<Plant>,
     /// Print the story of the first seed in which something was found, or of the first seed
@@ -75,6 +75,7 @@ fn json(report: &Report, seconds: f64) -> serde_json::Value {
         "seeds": report.seeds,
         "sessions": verdict.sessions,
         "paid": verdict.paid,
+        "by_mass": verdict.by_mass,
         "faults": faults,
         "lost": verdict.lost,
         "duplicated": verdict.duplicated,

@@ -27,6 +27,10 @@ faults! {
     BitFlip = "bit_flip",
     /// Bytes on the wire came twice.
     Duplicate = "duplicate",
+    /// A frame of somebody without the key came, on a link with one.
+    Stranger = "stranger",
+    /// A frame that an end of a link with a key sent before, either of them, came again.
+    Replay = "replay",
     /// Bytes from before a reconnection came after it.
     Reorder = "reorder",
     /// One direction of the wire was dead for a while.
@@ -87,6 +91,8 @@ pub struct Weather {
     pub flip: u64,
     /// Of a chunk on the wire.
     pub duplicate: u64,
+    /// Of a chunk on a wire with a key: a stranger's or an old frame comes behind it.
+    pub stranger: u64,
     /// Of a second: one direction, both directions or the port itself goes.
     pub outage: u64,
     /// Of a second, for each end: power cut or kill at that moment.
@@ -118,6 +124,7 @@ impl Weather {
                     loss: rng.between(0, 400),
                     flip: rng.between(0, 300),
                     duplicate: rng.between(0, 300),
+                    stranger: 0,
                     outage: rng.between(0, 800),
                     crash: rng.between(0, 400),
                     crash_in_disk: rng.between(0, 100),

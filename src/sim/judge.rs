@@ -14,6 +14,8 @@ pub struct Verdict {
     pub sessions: u64,
     /// Sales that were paid and stand in both books.
     pub paid: u64,
+    /// Offers in which the scale said which of two products a thing is.
+    pub by_mass: u64,
     /// Sales that one end took money for, or closed, and the other never heard of.
     pub lost: u64,
     /// Sales that stand twice anywhere.
@@ -27,6 +29,7 @@ impl Verdict {
     pub fn merge(&mut self, other: &Self) {
         self.sessions += other.sessions;
         self.paid += other.paid;
+        self.by_mass += other.by_mass;
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.violations += other.violations;
@@ -111,6 +114,7 @@ impl Judge {
             let lines: Vec<String> = cart.lines.iter().map(|line| format!("{}x{}", line.sku, line.quantity)).collect();
             self.violation(now_ms, format!("sale {sale} offers {} but {:?} lie there", lines.join(" "), tray.things));
         }
+        self.verdict.by_mass += u64::from(tray.things.iter().any(Thing::doubtful));
         if tray.things.iter().any(|thing| thing.paid) {
             self.verdict.duplicated += 1;
             self.find(now_ms, format!("sale {sale} offers goods that were paid"));

@@ -8,6 +8,7 @@ use till_link::frame::{self, Accumulator, Received};
 
 use crate::sim::faults::{Counts, Fault, Weather};
 use crate::sim::rng::Rng;
+use crate::sim::stranger::Stranger;
 
 /// Bytes that the line carries in a millisecond, in hundredths.
 const BYTES_A_MS_X100: u64 = 1_152;
@@ -52,6 +53,7 @@ pub struct Cable {
     ways: [Way; 2],
     gone_until_ms: [u64; 2],
     weather: Weather,
+    stranger: Stranger,
     rng: Rng,
     spare: Vec<Vec<u8>>,
 }
@@ -66,6 +68,7 @@ impl Cable {
             ways: Default::default(),
             gone_until_ms: [0; 2],
             weather,
+            stranger: Stranger::default(),
             rng,
             spare: Vec::new(),
         }
@@ -151,7 +154,25 @@ impl Cable {
             way.chunks.push_back(Chunk { at_ms, bytes: again });
             self.counts.add(Fault::Duplicate);
         }
+        if self.weather.stranger > 0 {
+            self.intrude(end, bytes, at_ms);
+        }
         bytes.len()
+    }
+
+    /// Somebody else is on the cable, too, and may say something behind what `end` says.
+    fn intrude(&mut self, end: End, bytes: &[u8], at_ms: u64) {
+        self.stranger.hears(end, bytes, &mut self.rng);
+        if !self.rng.chance(self.weather.stranger) {
+            return;
+        }
+        let replayed = if self.rng.chance(5_000) { self.stranger.replay(&mut self.rng) } else { None };
+        self.counts.add(if replayed.is_some() { Fault::Replay } else { Fault::Stranger });
+        let bytes = match replayed {
+            Some(bytes) => bytes,
+            None => self.stranger.forge(end, &mut self.rng),
+        };
+        self.ways[end as usize].chunks.push_back(Chunk { at_ms, bytes });
     }
 
     fn damage(&mut self, chunk: &mut Vec<u8>) {

@@ -11,6 +11,7 @@ mod power;
 mod rng;
 mod shop;
 mod shopper;
+mod stranger;
 mod till;
 mod tray;
 mod world;

@@ -38,6 +38,8 @@ plants! {
     DedupOffByOne = "dedup-off-by-one",
     /// The POS takes the money before its journal has the payment.
     MoneyBeforeJournal = "money-before-journal",
+    /// Both ends of a link with a key talk without it.
+    KeyNotAsked = "key-not-asked",
     /// The scale is not asked.
     MassNotChecked = "mass-not-checked",
     /// A guess is charged.

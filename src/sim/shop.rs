@@ -38,8 +38,12 @@ impl Node for Shop {
         let [out, inbox] = disks;
         let out = Log::open(out.fs(), LIMITS, EPOCH)?;
         let inbox = Log::open(inbox.fs(), LIMITS, EPOCH)?;
+        let pos = Pos::new(out, inbox, COUNTER, boot, Keys::default(), now_ms);
         Ok(Self {
-            pos: Pos::new(out, inbox, COUNTER, boot, Keys::default(), now_ms),
+            pos: match around.security() {
+                Some(security) => pos.secured(security),
+                None => pos,
+            },
             port: Port::new(cable, End::Pos),
             port_lost: false,
             broken: false,

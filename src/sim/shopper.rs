@@ -73,7 +73,7 @@ impl Shopper {
                 self.next_ms = now_ms + self.rng.between(200, 900);
             }
             Mood::Placing { left } => {
-                let thing = self.thing(tray.things.iter().all(Thing::sellable));
+                let thing = self.thing(&tray.things);
                 tray.put(now_ms, thing);
                 self.mood = Mood::Placing { left: left - 1 };
                 self.next_ms = now_ms + self.rng.between(150, 700);
@@ -101,7 +101,8 @@ impl Shopper {
         }
         match self.rng.between(0, 99) {
             0..3 if tray.things.len() < THINGS_MAX => {
-                let thing = self.thing(false);
+                let product = self.rng.below(PRODUCTS) as u16;
+                let thing = Thing::good(product, Seen::Right);
                 tray.put(now_ms, thing);
             }
             3..6 if !tray.things.is_empty() => tray.take(now_ms, self.rng.below(tray.things.len())),
@@ -111,7 +112,8 @@ impl Shopper {
             13..70 if screen.payable => return Some(Deed::Pay),
             70..90 => {
                 // The counter asks for it: what can't be sold is taken off.
-                if let Some(at) = tray.things.iter().position(|thing| !thing.sellable()) {
+                let asked = |thing: &Thing| !thing.sellable() || thing.doubtful() && !screen.payable;
+                if let Some(at) = tray.things.iter().position(asked) {
                     tray.take(now_ms, at);
                 }
             }
@@ -120,15 +122,24 @@ impl Shopper {
         None
     }
 
-    /// The next thing to put down; at most one on the tray is odd, so that no two oddities cancel out.
-    fn thing(&mut self, odd_allowed: bool) -> Thing {
+    /// The next thing to put down beside `things`; at most one is odd, so that no two oddities cancel out. Of those
+    /// that the scale can tell apart there may be more, but none beside an odd one.
+    fn thing(&mut self, things: &[Thing]) -> Thing {
         let product = self.rng.below(PRODUCTS) as u16;
+        let plain = things.iter().all(Thing::sellable);
+        let odd_allowed = plain && !things.iter().any(Thing::doubtful);
+        let other = |by: u64| (product + by as u16) % PRODUCTS as u16;
         match self.rng.between(0, 99) {
             0..3 if odd_allowed => Thing::good(product, Seen::Unsure),
             3..5 if odd_allowed => Thing::stranger(37),
             5..8 if odd_allowed => Thing::good(product, Seen::Misread((product + 1) % PRODUCTS as u16)),
             8..10 if odd_allowed => Thing::good(product, Seen::Hidden),
             10..13 if odd_allowed => Thing::off(product, 35),
+            18..24 if plain => {
+                let by = self.rng.between(1, 11);
+                Thing::good(product, Seen::Between(other(by), self.rng.chance(5_000)))
+            }
+            24..26 if odd_allowed => Thing::good(product, Seen::Neither(other(1), other(2))),
             13..18 => Thing::good(product, Seen::Overlapped),
             _ => Thing::good(product, Seen::Right),
         }

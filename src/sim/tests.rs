@@ -15,6 +15,7 @@ fn in_every_world_nothing_is_lost_doubled_or_invented() {
     }
     assert!(report.verdict.sessions > 30 * report.seeds, "{:?}", report.verdict);
     assert!(report.verdict.paid > 5 * report.seeds, "{:?}", report.verdict);
+    assert!(report.verdict.by_mass > report.seeds, "{:?}", report.verdict);
 }
 
 #[test]

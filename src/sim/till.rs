@@ -73,6 +73,10 @@ impl Node for Till {
             now_ms,
             Some(Box::new(observer)),
         );
+        let counter = match around.security() {
+            Some(security) => counter.secured(security),
+            None => counter,
+        };
         let mut till = Self {
             counter,
             port: Port::new(cable, End::Till),

@@ -4,7 +4,7 @@
 use till_link::{Cart, Currency};
 
 use crate::checkout::Catalogue;
-use crate::vision::{Class, TrayItem, TrayObservation};
+use crate::vision::{Candidate, Candidates, Class, TrayItem, TrayObservation};
 
 /// Products of the simulated store.
 pub const PRODUCTS: usize = 12;
@@ -45,6 +45,21 @@ fn mass_g(product: usize) -> i32 {
     60 + 61 * product as i32
 }
 
+/// Both products that the camera wavers between, best first.
+fn candidates(thing: &Thing) -> Candidates {
+    let labels = match (thing.seen, thing.product) {
+        (Seen::Between(other, true), Some(product)) => [other, product],
+        (Seen::Between(other, false), Some(product)) => [product, other],
+        (Seen::Neither(one, other), _) => [one, other],
+        _ => return Candidates::default(),
+    };
+    let mut candidates = Candidates::default();
+    for (slot, (label, share_permille)) in candidates.iter_mut().zip(labels.into_iter().zip([520, 470])) {
+        *slot = Some(Candidate { label, share_permille, votes: thing.frames, score_permille: 800 });
+    }
+    candidates
+}
+
 /// What the camera makes of a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -58,6 +73,10 @@ pub enum Seen {
     Unknown,
     /// Another product, and sure of it.
     Misread(u16),
+    /// What it is or this other product, which comes first where the second is said.
+    Between(u16, bool),
+    /// One of two products, and it is neither.
+    Neither(u16, u16),
     /// Nothing: it lies beneath.
     Hidden,
 }
@@ -102,7 +121,12 @@ impl Thing {
     /// Whether it may be sold as it lies there.
     pub fn sellable(&self) -> bool {
         self.product.is_some_and(|product| self.mass_g == mass_g(usize::from(product)))
-            && matches!(self.seen, Seen::Right | Seen::Overlapped)
+            && matches!(self.seen, Seen::Right | Seen::Overlapped | Seen::Between(..))
+    }
+
+    /// Whether the scale must say what it is.
+    pub fn doubtful(&self) -> bool {
+        matches!(self.seen, Seen::Between(..))
     }
 }
 
@@ -218,7 +242,7 @@ impl Tray {
                 (Seen::Right | Seen::Overlapped, Some(product)) => Class::Product(product),
                 // The planted bug: a guess counts, and here it is a good one.
                 (Seen::Unsure, Some(product)) if self.guesses => Class::Product(product),
-                (Seen::Unsure, _) => Class::Unsure,
+                (Seen::Unsure | Seen::Between(..) | Seen::Neither(..), _) => Class::Unsure,
                 _ => Class::Unknown,
             };
             let stable = thing.frames >= STABLE_FRAMES && !hand;
@@ -228,7 +252,7 @@ impl Tray {
                 .push(TrayItem {
                     track: thing.track,
                     class,
-                    candidates: Default::default(),
+                    candidates: candidates(thing),
                     votes: thing.frames,
                     frames: thing.frames,
                     score_permille: 870,

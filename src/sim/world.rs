@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use till_link::Phase;
+use till_link::{Key, Phase, Security};
 
 use crate::sim::faults::{Counts, Fault, Weather};
 use crate::sim::judge::Judge;
@@ -43,11 +43,20 @@ pub struct Around {
     pub counts: Counts,
     /// The bug that was planted.
     pub plant: Option<Plant>,
+    /// Both ends have a key.
+    pub keyed: bool,
     /// The story, if anybody wants it.
     pub trace: Option<Vec<String>>,
 }
 
 impl Around {
+    /// What both ends are given where the link has a key. The seed is always the same: an end's boot number, which
+    /// never comes again, makes its nonces new (SPEC.md 8.3).
+    pub fn security(&self) -> Option<Security> {
+        let keyed = self.keyed && self.plant != Some(Plant::KeyNotAsked);
+        keyed.then(|| Security::new(Key::new(1, [0x4b; 32]), None, [0x5e; 32]))
+    }
+
     /// One line of the story.
     pub fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
@@ -77,6 +86,10 @@ impl World {
             // Only damage can show this one.
             weather.flip = weather.flip.max(1_000);
         }
+        // A source of its own: worlds without a key stay what they were.
+        let mut keys = Rng::new(!seed);
+        let keyed = keys.chance(2_500) || plant == Some(Plant::KeyNotAsked);
+        weather.stranger = if keyed { keys.between(0, 600) } else { 0 };
         let mut cable = Cable::new(weather, rng.split());
         cable.repairs_checksums = plant == Some(Plant::CrcNotChecked);
         let around = Around {
@@ -85,6 +98,7 @@ impl World {
             judge: Judge::default(),
             counts: Counts::default(),
             plant,
+            keyed,
             trace: trace.then(Vec::new),
         };
         Self {
