@@ -118,7 +118,8 @@ def main():
     metrics = json.loads(a.report.read_text())["metrics"] if a.report else []
     t = m["thresholds"]
     export.manifest(a.out, a.out.name, m["labels"]["names"], f"{m['name']}, compressed by scripts/training/compress.py", t["score"],
-                    t["nms_iou"], t["sure"], [(r["name"], r["value"], r["data"]) for r in metrics], a.precision)
+                    t["nms_iou"], t["sure"], [(r["name"], r["value"], r["data"]) for r in metrics], a.precision,
+                    m.get("nms", {}).get("vote"))
     print(a.out, (a.out / "model.onnx").stat().st_size, "bytes,", (a.engine / m["file"]).stat().st_size, "before")
 
 

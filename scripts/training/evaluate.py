@@ -13,6 +13,8 @@ import numpy as np
 from pictures import HAND, UNKNOWN
 
 HEIGHT, WIDTH, PAD = 320, 416, 114
+ACROSS = 0.75  # boxes of two labels with more overlap are one pack, as at the counter; hands (the last label) apart
+VOTE = 0.7     # a kept box becomes the mean of those of its label that overlap it by more: the manifest's `[nms] vote`
 
 
 def letterbox(img):
@@ -33,27 +35,38 @@ def iou(a, b):
     return inter / (area(a)[:, None] + area(b)[None] - inter + 1e-9)
 
 
-def nms(boxes, scores, classes, limit, any_class=None):
-    """Greedy, within a class; `any_class` is a second, higher limit across classes (None: off)."""
+def nms(boxes, scores, classes, limit, hand):
+    """Greedy: `limit` within a class, ACROSS between classes other than `hand`."""
     order = np.argsort(-scores, kind="stable")
     keep = []
     m = iou(boxes, boxes)
     for i in order:
-        if all(not (m[i, j] > limit and classes[i] == classes[j]) and not (any_class and m[i, j] > any_class) for j in keep):
+        same = lambda j: m[i, j] > (limit if classes[i] == classes[j] else 2 if hand in (classes[i], classes[j]) else max(ACROSS, limit))
+        if not any(same(j) for j in keep):
             keep.append(i)
     return np.array(keep, int)
 
 
-def decode(out, score, nms_iou, any_class=None):
-    """[4 + C, N] -> boxes x1 y1 x2 y2 in input pixels, scores, classes; one class a cell (the best)."""
+def decode(out, score, nms_iou, vote_score=None):
+    """[4 + C, N] -> boxes x1 y1 x2 y2 in input pixels, scores, classes; one class a cell (the best).
+
+    With `vote_score`, boxes of at least that score vote on where a kept one lies.
+    """
     cls, s = out[4:].argmax(0), out[4:].max(0)
     at = np.flatnonzero(s >= score)
     if len(at) > 300:
         at = at[np.argsort(-s[at])[:300]]
     c, wh = out[:2, at].T, out[2:4, at].T
     boxes = np.concatenate((c - wh / 2, c + wh / 2), 1)
-    k = nms(boxes, s[at], cls[at], nms_iou, any_class)
-    return boxes[k], s[at][k], cls[at][k]
+    s, cls = s[at], cls[at]
+    k = nms(boxes, s, cls, nms_iou, len(out) - 5)
+    kept = boxes[k]
+    if vote_score is not None and len(k):
+        voters = (iou(kept, boxes) > VOTE) & (cls[k][:, None] == cls) & (s >= vote_score)
+        weights = voters * s
+        some = weights.any(1)
+        kept[some] = (weights @ boxes)[some] / weights[some].sum(1, keepdims=True)
+    return kept, s[k], cls[k]
 
 
 def average_precision(found, truths, label, limit=0.5):
@@ -196,12 +209,12 @@ def main():
     if a.val:
         raw, truths, _, labels = run_folder(a.engine, a.val)
         acc, score, nms_iou = fit(raw, truths, labels)
-        sure = fit_sure([decode(o, 0.05, nms_iou) for o in raw], truths, labels, score)
+        sure = fit_sure([decode(o, 0.05, nms_iou, score) for o in raw], truths, labels, score)
         print(f"val {a.val}: cAcc {acc:.4f} at score {score}, nms_iou {nms_iou}; sure {sure}")
-    report = {"thresholds": {"score": score, "nms_iou": nms_iou, "sure": sure}, "metrics": [], "folders": []}
+    report = {"thresholds": {"score": score, "nms_iou": nms_iou, "sure": sure, "vote": VOTE}, "metrics": [], "folders": []}
     for i, d in enumerate(a.data):
         raw, truths, levels, labels = run_folder(a.engine, d)
-        found = [decode(o, 0.01, nms_iou) for o in raw]
+        found = [decode(o, 0.01, nms_iou, score) for o in raw]
         s = summary(found, truths, labels, score)
         for level in sorted(set(levels)):
             at = [j for j, v in enumerate(levels) if v == level]

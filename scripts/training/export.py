@@ -72,7 +72,7 @@ def toml_string(text):
     return json.dumps(text, ensure_ascii=False)
 
 
-def manifest(path, name, labels, source, score, nms_iou, sure, metrics, precision="fp32"):
+def manifest(path, name, labels, source, score, nms_iou, sure, metrics, precision="fp32", vote=None):
     sha = hashlib.sha256((path / "model.onnx").read_bytes()).hexdigest()
     unit = repr(1 / 255)
     lines = [
@@ -81,6 +81,7 @@ def manifest(path, name, labels, source, score, nms_iou, sure, metrics, precisio
         "[input]", 'name = "images"', f"width = {WIDTH}", f"height = {HEIGHT}", 'layout = "nchw"', 'colour = "rgb"',
         "mean = [0.0, 0.0, 0.0]", f"scale = [{unit}, {unit}, {unit}]", 'fit = "letterbox"', "pad = 114", "",
         "[head]", 'kind = "yolo-v8"', 'output = "output0"', "",
+        *(["[nms]", f"vote = {vote}", ""] if vote else []),
         "[thresholds]", f"score = {score}", f"nms_iou = {nms_iou}", f"sure = {sure}", "",
         "[labels]", "names = [" + ", ".join(toml_string(n) for n in labels) + "]",
     ]
@@ -89,11 +90,11 @@ def manifest(path, name, labels, source, score, nms_iou, sure, metrics, precisio
     (path / "manifest.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_engine(path, net, name, labels, source, score=0.25, nms_iou=0.6, sure=0.6, metrics=()):
+def write_engine(path, net, name, labels, source, score=0.25, nms_iou=0.6, sure=0.6, metrics=(), vote=None):
     path.mkdir(parents=True, exist_ok=True)
     image, want = to_onnx(net, path / "model.onnx")
     (path / "LICENSE").write_text(LICENSE)
-    manifest(path, name, labels, source, score, nms_iou, sure, metrics)
+    manifest(path, name, labels, source, score, nms_iou, sure, metrics, vote=vote)
     return image, want
 
 
@@ -109,7 +110,7 @@ def main():
     t = r.get("thresholds", {})
     image, want = write_engine(
         a.engine, network(ck), a.engine.name, ck["labels"], ck["source"], t.get("score", 0.25), t.get("nms_iou", 0.6),
-        t.get("sure", 0.6), [(m["name"], m["value"], m["data"]) for m in r.get("metrics", [])])
+        t.get("sure", 0.6), [(m["name"], m["value"], m["data"]) for m in r.get("metrics", [])], t.get("vote"))
     print(a.engine, (a.engine / "model.onnx").stat().st_size, "bytes")
     if a.check:
         import onnxruntime as ort

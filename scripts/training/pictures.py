@@ -23,8 +23,8 @@ class Style:
     jitter: float = 0.15            # of the size within one picture
     stretch: float = 0.12
     overlap: tuple = (0.0, 0.35)    # a pack may hide this share of another; drawn once a picture
-    off_frame: float = 0.25         # packs pushed over the frame's edge
-    cut: float = 0.15               # packs cut by a straight line
+    off_frame: float = 0.3          # packs pushed over the frame's edge
+    cut: float = 0.3                # packs cut by a straight line
     row: float = 0.25               # same product side by side
     unknown: float = 0.45           # pictures with goods that are not sold
     hand: float = 0.18              # pictures with hands

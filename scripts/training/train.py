@@ -42,6 +42,24 @@ def pad(img, size):
     return out, dx, dy
 
 
+class Threads:
+    """Tries one thread and two for 12 steps each, keeps the faster for 150: two threads wait for each other where
+    other work shares the cores."""
+
+    def __init__(self):
+        self.at, self.began, self.took = 0, 0.0, [0.0, 0.0]
+
+    def step(self):
+        turn, self.at = self.at, (self.at + 1) % 174
+        if turn in (12, 24):
+            self.took[turn // 12 - 1] = time.time() - self.began
+        if turn in (0, 12):
+            torch.set_num_threads(turn // 12 + 1)
+            self.began = time.time()
+        elif turn == 24:
+            torch.set_num_threads(1 if self.took[0] < self.took[1] else 2)
+
+
 class Stream(torch.utils.data.IterableDataset):
     """Endless composed pictures of one stage's size."""
 
@@ -105,7 +123,7 @@ def main():
     p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--workers", type=int, default=1)
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--threads", type=int, default=0, help="0: one or two, whichever is faster at the moment (other work may share the cores)")
     p.add_argument("--scale", type=float, nargs=2, default=Style.scale, help="limits of a pack's size against its cutout")
     p.add_argument("--tables", type=float, default=Style.invented_table, help="share of invented table tops")
     p.add_argument("--hands", type=float, default=0.18)
@@ -114,7 +132,7 @@ def main():
     p.add_argument("--exact", action="store_true", help="all in FP32")
     p.add_argument("--validate-every", type=float, default=0.1, help="share of the budget")
     a = p.parse_args()
-    torch.set_num_threads(a.threads)
+    torch.set_num_threads(a.threads or 2)
     torch.manual_seed(a.seed)
     cv2.setNumThreads(1)
     a.out.mkdir(parents=True, exist_ok=True)
@@ -178,7 +196,10 @@ def main():
     began = saved = tick = time.time()
     origin, checked = done, done
     sums, n = np.zeros(4), 0
+    threads = None if a.threads else Threads()
     while done < 1.0:
+        if threads:
+            threads.step()
         wanted = int(np.searchsorted(bounds, done, side="right").clip(0, len(STAGES) - 1))
         if wanted != stage:
             stage = wanted
@@ -216,7 +237,7 @@ def main():
         n += 1
         now = time.time()
         if n == 50:
-            say(f"{done:.3f} step {steps} pictures {seen} loss {sums[0] / n:.3f} box {sums[1] / n:.4f} dfl {sums[2] / n:.4f} cls {sums[3] / n:.4f} rate {rate:.2e} {1000 * (now - tick) / n / batch:.0f} ms a picture")
+            say(f"{done:.3f} step {steps} pictures {seen} loss {sums[0] / n:.3f} box {sums[1] / n:.4f} dfl {sums[2] / n:.4f} cls {sums[3] / n:.4f} rate {rate:.2e} {1000 * (now - tick) / n / batch:.0f} ms a picture, {torch.get_num_threads()} threads")
             sums, n, tick = np.zeros(4), 0, now
         if now - saved > 120 or done >= 1.0:
             save()

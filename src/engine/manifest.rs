@@ -264,7 +264,7 @@ impl Raw {
             return Err("[input] mean and scale: finite numbers, no scale of 0".into());
         }
         self.head.check()?;
-        self.nms.check()?;
+        self.nms.check(self.thresholds.map_or(0.0, |t| t.nms_iou))?;
         let Some(t) = &self.thresholds else {
             return match self.task {
                 Task::FaceEmbed => self.check_labels(),
@@ -396,6 +396,9 @@ data = "test split"
             ("[thresholds]", "[nms]\nmethod = \"hard\"\n[thresholds]", "soft-gaussian"),
             ("[thresholds]", "[nms]\nsigma = 0.0\n[thresholds]", "[nms] sigma = 0"),
             ("[thresholds]", "[nms]\nacross_iou = nan\n[thresholds]", "[nms] across_iou = NaN"),
+            ("[thresholds]", "[nms]\nvote = 0.4\n[thresholds]", "[nms] vote = 0.4: nms_iou (0.5) to 1"),
+            ("[thresholds]", "[nms]\nvote = nan\n[thresholds]", "[nms] vote = NaN"),
+            ("[thresholds]", "[nms]\nvote = 0.6\nmethod = \"soft-linear\"\n[thresholds]", "only with method greedy"),
             ("score = 0.25", "score = 0.0", "score = 0"),
             ("score = 0.25", "score = nan", "score = NaN"),
             ("nms_iou = 0.5", "nms_iou = 1.5", "nms_iou = 1.5"),

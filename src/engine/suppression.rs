@@ -35,17 +35,27 @@ pub struct NmsSpec {
     pub across_iou: Option<f32>,
     /// Width of soft-gaussian's bell. Default 0.5.
     pub sigma: f32,
+    /// A box that is kept becomes the mean, weighted by score, of the boxes of its label that overlap it by more
+    /// than this. Default none: it stays as it is.
+    pub vote: Option<f32>,
 }
 
 impl Default for NmsSpec {
     fn default() -> Self {
-        Self { method: Method::Greedy, class_agnostic: false, multi_label: false, across_iou: None, sigma: 0.5 }
+        Self {
+            method: Method::Greedy,
+            class_agnostic: false,
+            multi_label: false,
+            across_iou: None,
+            sigma: 0.5,
+            vote: None,
+        }
     }
 }
 
 impl NmsSpec {
-    /// The first thing that is wrong, as a sentence that names the key.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// The first thing that is wrong, as a sentence that names the key. `nms_iou` is the limit of doubles.
+    pub(super) fn check(&self, nms_iou: f32) -> Result<(), String> {
         if let Some(iou) = self.across_iou
             && !(0.0..=1.0).contains(&iou)
         {
@@ -53,6 +63,15 @@ impl NmsSpec {
         }
         if !(0.01..=10.0).contains(&self.sigma) {
             return Err(format!("[nms] sigma = {}: 0.01 to 10", self.sigma));
+        }
+        if let Some(vote) = self.vote {
+            // Below nms_iou two packs side by side would pull each other together.
+            if !(nms_iou..=1.0).contains(&vote) {
+                return Err(format!("[nms] vote = {vote}: nms_iou ({nms_iou}) to 1"));
+            }
+            if !matches!(self.method, Method::Greedy | Method::Diou) {
+                return Err("[nms] vote: only with method greedy or diou, the others take no boxes away".into());
+            }
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 //! any order give the same result.
 //!
 //! Sources: greedy, as in every detector; DIoU-NMS: Zheng et al., "Distance-IoU Loss" (arXiv 1911.08287),
-//! section 4.3; soft-NMS, linear and Gaussian: Bodla et al., "Soft-NMS" (arXiv 1704.04503), section 3.
+//! section 4.3; soft-NMS, linear and Gaussian: Bodla et al., "Soft-NMS" (arXiv 1704.04503), section 3; voting:
+//! Gidaris and Komodakis, "Object detection via a multi-region & semantic segmentation-aware CNN model"
+//! (arXiv 1505.01749), section 5.
 
 use crate::engine::Manifest;
 use crate::engine::suppression::Method;
@@ -25,6 +27,10 @@ pub struct Nms {
     pub across_iou: f32,
     /// Width of the bell of [`Method::SoftGaussian`].
     pub sigma: f32,
+    /// A box that is kept becomes the mean of the boxes of its label that overlap it by more than this.
+    pub vote: Option<f32>,
+    /// Boxes that score less have no vote, so that measuring down to low scores finds the same boxes.
+    pub vote_score: f32,
     /// The label that is never merged with another: a hand over a pack doesn't replace it.
     pub alone: Option<u16>,
     /// Most boxes that are kept.
@@ -39,7 +45,8 @@ impl Nms {
             true => iou,
             false => nms.across_iou.unwrap_or(ACROSS_IOU.max(iou)),
         };
-        Self { method: nms.method, iou, across_iou, sigma: nms.sigma, alone, keep_max }
+        let vote_score = manifest.thresholds.score;
+        Self { method: nms.method, iou, across_iou, sigma: nms.sigma, vote: nms.vote, vote_score, alone, keep_max }
     }
 
     /// Replaces `kept` by the boxes of `found` that remain with a score of at least `floor`, best first; the
@@ -49,6 +56,23 @@ impl Nms {
         match self.method {
             Method::SoftLinear | Method::SoftGaussian => self.soft(found, floor, kept),
             Method::Greedy | Method::Diou | Method::None => self.hard(found, kept),
+        }
+        if let Some(limit) = self.vote {
+            kept.iter_mut().for_each(|k| self.average(k, found, limit));
+        }
+    }
+
+    /// Moves `kept` to the mean of its voters, weighted by score.
+    fn average(&self, kept: &mut Detection, found: &[Detection], limit: f32) {
+        let (mut sum, mut weight) = ([0.0; 4], 0.0);
+        for d in found {
+            if d.score >= self.vote_score && d.label == kept.label && iou(kept.bbox, d.bbox) > limit {
+                sum.iter_mut().zip(d.bbox).for_each(|(s, v)| *s += v * d.score);
+                weight += d.score;
+            }
+        }
+        if weight > 0.0 {
+            kept.bbox = sum.map(|s| s / weight);
         }
     }
 

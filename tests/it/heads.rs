@@ -88,6 +88,7 @@ fn each_head_agrees_with_its_framework() {
         "nms-diou",
         "nms-soft-gaussian",
         "nms-soft-linear",
+        "nms-vote",
         "retinanet-torchvision",
         "ssd-torchvision",
         "ssdlite-torchvision",
