@@ -48,6 +48,14 @@ impl Writer {
         self.frames.input_buffer_mut()
     }
 
+    /// Overwrites the pictures at this end with zeros, without ringing the reader. The one at the reader's end is its own.
+    pub fn wipe(&mut self) {
+        for _ in 0..2 {
+            self.frames.input_buffer_mut().data.fill(0);
+            self.frames.publish();
+        }
+    }
+
     /// Makes the frame last written the newest and rings the reader. True when it replaced one nobody read.
     pub fn publish(&mut self) -> bool {
         let overwrote = self.frames.publish();
@@ -71,6 +79,11 @@ impl Reader {
     /// The newest frame if one came since the last call. It stays in place until the next call.
     pub fn newest(&mut self) -> Option<&Frame> {
         self.frames.update().then(|| self.frames.output_buffer())
+    }
+
+    /// Overwrites the picture at this end with zeros.
+    pub fn wipe(&mut self) {
+        self.frames.output_buffer_mut().data.fill(0);
     }
 
     /// The frame that [`newest`](Self::newest) gave last; 0 x 0 pixels before the first.

@@ -152,6 +152,16 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
                     Ok(false) => {}
                     Err(error) => log::error!("the key had no effect: {error}"),
                 },
+                Key::Recognise => {
+                    if pos.recognise() {
+                        show.recognise();
+                    }
+                }
+                Key::ItIsMe(yes) => {
+                    if pos.it_is_me(yes) {
+                        show.it_is_me(yes);
+                    }
+                }
                 Key::Press(press) => match pos.key(press) {
                     Ok(true) => show.pressed(press),
                     Ok(false) => {}
@@ -188,6 +198,18 @@ impl Show<'_> {
     fn pressed(&mut self, press: Press) {
         if let Self::People(view) = self {
             view.pressed(press);
+        }
+    }
+
+    fn recognise(&mut self) {
+        if let Self::People(view) = self {
+            view.recognise();
+        }
+    }
+
+    fn it_is_me(&mut self, yes: bool) {
+        if let Self::People(view) = self {
+            view.it_is_me(yes);
         }
     }
 

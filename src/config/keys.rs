@@ -63,6 +63,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ),
     ("tray.engine", "tray.engine", "The engine that finds goods on the tray."),
     ("face.camera", "tray.camera", "The camera for members; leave the section out where there is none."),
+    ("face.engine", "face.engine", "The engines that find a face and tell whose it is."),
     ("trigger", "trigger", "The presence line and the load cell."),
     ("checkout", "checkout", "When a cart is stable enough to be charged."),
     ("port", "port", "The serial port to the POS."),
@@ -116,6 +117,9 @@ pub const KEYS: &[Key] = &[
     key("tray.engine", "require", "Refuse to start without the named backend instead of taking another.", "", Bool, Fallback::Bool(false)),
     key("tray.engine", "ort_dylib", "Library of ONNX Runtime; without it ORT_DYLIB_PATH and the usual places are searched.", "", Path, Fallback::None),
     key("tray.engine", "threads", "Threads of one inference.", "threads", Int(1, 8), Fallback::Int(2)),
+
+    key("face.engine", "detector", "Folder of the engine that finds faces.", "", Path, Fallback::Text("/usr/share/till/engines/face-mtcnn")),
+    key("face.engine", "embedder", "Folder of the engine that tells faces apart, with the error rates measured for it (fmr.json).", "", Path, Fallback::Text("/usr/share/till/engines/face-mobilefacenet")),
 
     key("trigger", "source", "Where lines and weight come from.", "", Words(&["none", "script"]), Fallback::Text("none")),
     key("trigger", "script", "Script that is played when source is \"script\".", "", Path, Fallback::None),

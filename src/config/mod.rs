@@ -74,6 +74,10 @@ pub struct Tray {
 pub struct Face {
     /// The camera.
     pub camera: Camera,
+    /// Folder of the engine that finds faces.
+    pub detector: PathBuf,
+    /// Folder of the engine that tells them apart.
+    pub embedder: PathBuf,
 }
 
 /// Where pictures come from.

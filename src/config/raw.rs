@@ -49,6 +49,8 @@ pub struct Tray {
 pub struct Face {
     /// `[face.camera]`
     pub camera: Option<Spanned<Camera>>,
+    /// `[face.engine]`
+    pub engine: FaceEngine,
 }
 
 /// `[counter]`
@@ -136,6 +138,18 @@ pub struct Engine {
     /// Threads of one inference.
     /// Unit: threads. Default: 2.
     pub threads: Field<i64>,
+}
+
+/// `[face.engine]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaceEngine {
+    /// Folder of the engine that finds faces.
+    /// Default: "/usr/share/till/engines/face-mtcnn".
+    pub detector: Field<String>,
+    /// Folder of the engine that tells faces apart, with the error rates measured for it (fmr.json).
+    /// Default: "/usr/share/till/engines/face-mobilefacenet".
+    pub embedder: Field<String>,
 }
 
 /// `[trigger]`

@@ -16,7 +16,14 @@ type Result<T> = std::result::Result<T, ConfigError>;
 pub fn validate(sources: &Sources, raw: &raw::Till) -> Result<Config> {
     let section = |name| Section { sources, name };
     let face = match &raw.face.camera {
-        Some(c) => Some(Face { camera: camera(&section("face.camera"), c.get_ref(), c.span().start)? }),
+        Some(c) => {
+            let engines = section("face.engine");
+            Some(Face {
+                camera: camera(&section("face.camera"), c.get_ref(), c.span().start)?,
+                detector: engines.path("detector", &raw.face.engine.detector)?,
+                embedder: engines.path("embedder", &raw.face.engine.embedder)?,
+            })
+        }
         None => None,
     };
     Ok(Config {

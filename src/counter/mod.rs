@@ -7,7 +7,7 @@ mod prices;
 use std::collections::VecDeque;
 use std::path::Path;
 
-use till_link::{Attention, Phase, Role, Security, ToPos, ToTill};
+use till_link::{Attention, Hint, Phase, Role, Security, ToPos, ToTill};
 
 use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, Settings, View};
 use crate::config::{Config, TriggerSource};
@@ -70,8 +70,10 @@ pub struct Counter {
     presence: Debounce,
     scale: Scale,
     look: bool,
-    /// A shopper asked to be recognised, and has no answer yet.
-    asked: bool,
+    /// Which question of a shopper, who is it, is open; 0: none.
+    asked: u32,
+    /// The last such question.
+    questions: u32,
     /// Durable messages that the disk did not take yet, in order; while there are any nothing is sold.
     pending: VecDeque<ToPos>,
     /// The store's own prices; the POS's, if it gives any, go before them.
@@ -111,7 +113,8 @@ impl Counter {
             presence: Debounce::new(rules.debounce_ms),
             scale: Scale::new(rules.quiet_g, rules.quiet_ms),
             look: false,
-            asked: false,
+            asked: 0,
+            questions: 0,
             pending: VecDeque::new(),
             own: catalogue,
             labels,
@@ -155,9 +158,11 @@ impl Counter {
         self.step(now_ms, Input::Tray(observation));
     }
 
-    /// What the face camera's room found of the shopper who asked.
-    pub fn face(&mut self, now_ms: u64, said: &FaceSaid) {
-        self.step(now_ms, Input::Face(said));
+    /// The answer of the face camera's room to a question; one to an earlier question is not heard.
+    pub fn face(&mut self, now_ms: u64, question: u32, said: &FaceSaid) {
+        if question != 0 && question == self.asked {
+            self.step(now_ms, Input::Face(said));
+        }
     }
 
     /// How the rooms are.
@@ -206,6 +211,11 @@ impl Counter {
                     currency: catalogue.currency(),
                     catalogue_version: catalogue.version(),
                 };
+                self.books.send(key(&answer), &answer);
+            }
+            // Members are enrolled by `till people enrol`; this counter has no room for it beside its sales.
+            ToTill::Enrol { on: true, .. } => {
+                let answer = ToPos::Guide { sale: None, hint: Hint::Failed, step: 0, steps: 0 };
                 self.books.send(key(&answer), &answer);
             }
             other => self.step(now_ms, Input::Pos(other)),
@@ -289,7 +299,11 @@ impl Counter {
             }
             match effect {
                 Effect::Look(look) => self.look = look,
-                Effect::Recognise(on) => self.asked = on,
+                Effect::Recognise(true) => {
+                    self.questions = self.questions.wrapping_add(1).max(1);
+                    self.asked = self.questions;
+                }
+                Effect::Recognise(false) => self.asked = 0,
                 Effect::Volatile(message) => self.books.send(key(&message), &message),
                 Effect::Durable(message) => {
                     self.pending.push_back(message);
@@ -358,8 +372,8 @@ impl Counter {
         self.look
     }
 
-    /// Whether the face camera may be read: a shopper asked to be recognised and has no answer yet.
-    pub fn asked(&self) -> bool {
+    /// The question of a shopper that is open, so that the face camera may be read; 0: none.
+    pub fn asked(&self) -> u32 {
         self.asked
     }
 

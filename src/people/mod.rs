@@ -5,6 +5,7 @@
 pub mod decision;
 pub mod members;
 pub mod metrics;
+pub mod shelf;
 pub mod threshold;
 pub mod vault;
 

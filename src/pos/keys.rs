@@ -1,4 +1,5 @@
-//! Keys of a terminal, read one by one without waiting: p pays, c cancels, a acknowledges, q quits. The terminal is put back
+//! Keys of a terminal, read one by one without waiting: p pays, c cancels, a acknowledges, m asks who
+//! the shopper is, y and n answer whether it is them, q quits. The terminal is put back
 //! as it was on drop. Cursor and function keys send letters behind an escape (right is `ESC [ C`, F1 is
 //! `ESC O P`): none of them may ever pay or cancel.
 
@@ -18,6 +19,10 @@ pub enum Key {
     Press(Press),
     /// Somebody has seen the attention and comes.
     Acknowledge,
+    /// The shopper asks to be recognised.
+    Recognise,
+    /// Yes, that is the shopper, or no.
+    ItIsMe(bool),
     /// End the POS.
     Quit,
 }
@@ -48,6 +53,9 @@ impl Decoder {
             (Self::Ground, b'p' | b'P') => (Self::Ground, Some(Key::Press(Press::Pay))),
             (Self::Ground, b'c' | b'C') => (Self::Ground, Some(Key::Press(Press::Cancel))),
             (Self::Ground, b'a' | b'A') => (Self::Ground, Some(Key::Acknowledge)),
+            (Self::Ground, b'm' | b'M') => (Self::Ground, Some(Key::Recognise)),
+            (Self::Ground, b'y' | b'Y') => (Self::Ground, Some(Key::ItIsMe(true))),
+            (Self::Ground, b'n' | b'N') => (Self::Ground, Some(Key::ItIsMe(false))),
             (Self::Ground, b'q' | b'Q' | 0x03) => (Self::Ground, Some(Key::Quit)),
             (Self::Ground, _) => (Self::Ground, None),
         };

@@ -16,7 +16,7 @@ pub use script::{Keys, Press, ScriptError};
 
 use std::path::Path;
 
-use till_link::{Attention, Cart, Outcome, Role, SaleId, Security, Sku, Tender, ToPos, ToTill};
+use till_link::{Attention, Cart, Outcome, Phase, Role, SaleId, Security, Sku, Tender, ToPos, ToTill};
 
 use crate::counter::open_log;
 use crate::outbox::{Limits, Log, LogError};
@@ -28,6 +28,7 @@ const LIMITS: Limits = Limits { bytes_max: 1 << 30, segment_bytes: 4 << 20 };
 /// Answers about prices replace each other: the counter asks for one part at a time.
 const PRICES_KEY: u32 = 0;
 const QUESTION_KEY: u32 = 1;
+const MEMBER_KEY: u32 = 2;
 
 /// Before a scripted key is pressed again that the disk did not take.
 const RETRY_MS: u64 = 1_000;
@@ -75,6 +76,10 @@ pub struct Pos {
     /// What calls for a person, as far as the counter said.
     attention: Option<(Option<SaleId>, Attention)>,
     prices: Option<PriceList>,
+    /// The session at hand, as far as the counter said.
+    session: Option<SaleId>,
+    /// Who the shopper seems to be, and whether they said yes.
+    member: Option<(Sku, bool)>,
     /// A press that the script wants at a time, for an offer.
     due: Option<(u64, SaleId, Press)>,
 }
@@ -111,7 +116,7 @@ impl Pos {
         // The logs are the ledger: nothing of them is thrown away.
         books.keep(Some(1));
         let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(offers).0));
-        Self { books, ledger, keys, offers, attention: None, prices: None, due }
+        Self { books, ledger, keys, offers, attention: None, prices: None, session: None, member: None, due }
     }
 
     /// The same on a secured link; to be said before the first turn.
@@ -180,6 +185,24 @@ impl Pos {
                 self.books.send(PRICES_KEY, &answer);
                 return;
             }
+            ToPos::SessionOpened { sale } => {
+                (self.session, self.member) = (Some(*sale), None);
+                if self.keys.member().is_some() {
+                    self.recognise();
+                }
+            }
+            ToPos::CartChanged { sale, .. } | ToPos::Offer { sale, .. } if self.session != Some(*sale) => {
+                (self.session, self.member) = (Some(*sale), None);
+            }
+            ToPos::Closed { .. } | ToPos::State { phase: Phase::Idle, .. } => {
+                (self.session, self.member) = (None, None)
+            }
+            ToPos::Member { sale, member, .. } if self.session == Some(*sale) => {
+                self.member = Some((member.clone(), false));
+                if let Some(yes) = self.keys.member() {
+                    self.it_is_me(yes);
+                }
+            }
             ToPos::Attention { sale, reason, on: true } => self.attention = Some((*sale, *reason)),
             ToPos::Attention { reason, on: false, .. } => {
                 self.attention = self.attention.filter(|(_, standing)| standing != reason);
@@ -203,7 +226,7 @@ impl Pos {
             Press::Pay => ToTill::Paid {
                 sale: offer.sale,
                 revision: offer.revision,
-                tender: Tender::Card,
+                tender: if matches!(self.member, Some((_, true))) { Tender::Member } else { Tender::Card },
                 amount_minor: offer.cart.total_minor,
             },
             Press::Cancel => ToTill::Cancel { sale: offer.sale },
@@ -238,6 +261,30 @@ impl Pos {
         let Some((sale, reason)) = self.attention else { return Ok(false) };
         self.say(&ToTill::Acknowledge { sale, reason })?;
         Ok(true)
+    }
+
+    /// The shopper asks to be recognised; `false` while there is no session. [`ToPos::Guide`] and [`ToPos::Member`] answer.
+    pub fn recognise(&mut self) -> bool {
+        self.member = None;
+        self.ask_who(true)
+    }
+
+    /// The shopper says whether they are who the counter took them for; `false` if it named nobody. With a yes the
+    /// member's account pays, with a no the counter forgets them.
+    pub fn it_is_me(&mut self, yes: bool) -> bool {
+        let Some((_, confirmed)) = &mut self.member else { return false };
+        *confirmed = yes;
+        if !yes {
+            self.member = None;
+            return self.ask_who(false);
+        }
+        true
+    }
+
+    fn ask_who(&mut self, on: bool) -> bool {
+        let Some(sale) = self.session else { return false };
+        self.books.send(MEMBER_KEY, &ToTill::Recognise { sale, on });
+        true
     }
 
     /// From now on gives the counter these prices, and tells it so.

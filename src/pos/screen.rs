@@ -5,7 +5,7 @@
 pub mod view;
 pub mod words;
 
-use till_link::{Attention, Cart, Currency, Phase, Rung, SaleId, ToPos};
+use till_link::{Attention, Cart, Currency, Hint, Phase, Rung, SaleId, ToPos};
 
 use crate::pos::receipt::{amount, fit, width};
 use crate::pos::{Ledger, Offer, PosEvent, Press, Refund};
@@ -45,6 +45,10 @@ pub struct Screen {
     cart: Option<Cart>,
     stage: Stage,
     member: Option<till_link::Sku>,
+    /// The shopper said that it is them.
+    confirmed: bool,
+    /// What the face camera asks for, or how it ended.
+    hint: Option<Hint>,
     attention: Option<Attention>,
     /// Somebody has seen it and comes: it no longer calls.
     acknowledged: bool,
@@ -70,6 +74,8 @@ impl Screen {
     fn fresh(&mut self) {
         self.cart = None;
         self.member = None;
+        self.confirmed = false;
+        self.hint = None;
         self.attention = None;
         self.acknowledged = false;
         self.stage = Stage::Open;
@@ -106,7 +112,10 @@ impl Screen {
     fn said(&mut self, message: &ToPos) {
         match message {
             ToPos::SessionOpened { .. } => self.fresh(),
-            ToPos::Member { member, .. } => self.member = Some(member.clone()),
+            ToPos::Member { member, .. } => {
+                (self.member, self.confirmed, self.hint) = (Some(member.clone()), false, None)
+            }
+            ToPos::Guide { hint, .. } => self.hint = Some(*hint),
             ToPos::Attention { reason, on: true, .. } => {
                 self.acknowledged &= self.attention == Some(*reason);
                 self.attention = Some(*reason);
@@ -141,6 +150,16 @@ impl Screen {
     /// The attention was acknowledged, and that is in the POS's log.
     pub fn acknowledged(&mut self) {
         self.acknowledged = true;
+    }
+
+    /// The shopper asked to be recognised.
+    pub fn recognise(&mut self) {
+        (self.member, self.confirmed, self.hint) = (None, false, None);
+    }
+
+    /// The shopper answered whether it is them.
+    pub fn it_is_me(&mut self, yes: bool) {
+        if yes { self.confirmed = true } else { self.recognise() }
     }
 
     /// The line that a shopper reads first.
@@ -186,8 +205,7 @@ impl Screen {
         } else {
             frame.push(String::new());
         }
-        let member = self.member.as_deref().map(|member| format!("Member 회원: {}?", clean(member)));
-        frame.push(cut(&member.unwrap_or_default(), columns));
+        frame.push(cut(&self.member_line(), columns));
         frame.push(String::new());
         let (korean, english) = self.headline();
         let calls = self.attention.is_some() && matches!(self.stage, Stage::Open | Stage::Offered);
@@ -210,6 +228,18 @@ impl Screen {
         };
         frame.push(apart(keys, &format!("{} sold", self.receipts), columns));
         frame
+    }
+
+    fn member_line(&self) -> String {
+        match (&self.member, self.hint) {
+            (Some(member), _) if self.confirmed => format!("Member 회원: {}", clean(member)),
+            (Some(member), _) => format!("Member 회원: {}?  y yes 네  n no 아니요", clean(member)),
+            (None, Some(hint)) => {
+                let (korean, english) = words::hint(hint);
+                format!("{korean} {english}")
+            }
+            (None, None) => String::new(),
+        }
     }
 
     fn cart_lines(&self, frame: &mut Vec<String>, columns: usize, rows: usize) {
@@ -255,6 +285,7 @@ pub fn plain(event: &PosEvent) -> Option<String> {
         PosEvent::Said(ToPos::Attention { on: false, .. }) => Some("attention: cleared".to_owned()),
         PosEvent::Said(ToPos::State { phase, .. }) => Some(format!("state: {}", words::phase(*phase).1)),
         PosEvent::Said(ToPos::Member { member, .. }) => Some(format!("member: {}?", clean(member))),
+        PosEvent::Said(ToPos::Guide { hint, .. }) => Some(format!("face: {}", words::hint(*hint).1)),
         PosEvent::Said(ToPos::Price { sku, unit_minor, currency, .. }) => Some(match unit_minor {
             Some(unit) => format!("price: {} {} {}", clean(sku), code(*currency), amount(*unit, *currency)),
             None => format!("price: {} is not sold", clean(sku)),

@@ -39,6 +39,9 @@ pub struct Keys {
     /// Before pressing it, milliseconds.
     #[serde(default)]
     delay_ms: u64,
+    /// Every shopper asks to be recognised, and this is their answer to who the counter takes them for.
+    #[serde(default)]
+    member: Option<bool>,
     #[serde(default)]
     offer: Vec<Step>,
 }
@@ -66,7 +69,12 @@ impl Keys {
         Self { default: Press::Pay, ..Self::default() }
     }
 
-    /// Reads a script: `default = "pay"`, and `[[offer]]` with `number`, `press` and `delay_ms`.
+    /// Whether every shopper asks to be recognised, and then says yes or no.
+    pub fn member(&self) -> Option<bool> {
+        self.member
+    }
+
+    /// Reads a script: `default = "pay"`, `member = true`, and `[[offer]]` with `number`, `press` and `delay_ms`.
     ///
     /// # Errors
     /// When the file can't be read or says something else.

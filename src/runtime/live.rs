@@ -15,12 +15,13 @@ use crate::capture::clock::Monotonic;
 use crate::capture::gst::Pace;
 use crate::capture::run::{AtEnd, Settings, Stats};
 use crate::capture::slot::slot;
-use crate::checkout::{Catalogue, Health};
+use crate::checkout::{Catalogue, FaceSaid, Health};
 use crate::config::{CameraSource, Config, TriggerSource};
 use crate::counter::Counter;
 use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
 use crate::runtime::control::Control;
 use crate::runtime::eye::{Eye, EyeStats};
+use crate::runtime::face::Face;
 use crate::runtime::heart::Heart;
 use crate::runtime::status::{self, CameraStatus, LinkStatus, OutboxStatus, SessionStatus, Status, ThreadStatus};
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts};
@@ -51,6 +52,8 @@ pub enum ToCounter {
     Rung(Rung),
     /// No engine works.
     EngineFailed,
+    /// The answer to a shopper's question, who is it.
+    Face(u32, FaceSaid),
     /// New prices.
     Catalogue(Catalogue),
 }
@@ -164,6 +167,15 @@ impl Live {
             let stop = Arc::clone(&stop);
             move || eye.run(&stop)
         })?;
+        let face = match Face::start(config, &to_counter, now_ms, &stop, &mut |name, body| live.spawn(name, body)) {
+            Ok(face) => face,
+            // Goods are sold without members too.
+            Err(error) => {
+                log::error!("face: nobody can be recognised: {error}");
+                None
+            }
+        };
+        live.hearts.extend(face.iter().flat_map(|face| face.hearts.iter().cloned()));
         live.spawn("triggers", {
             let (stop, camera, out, done) = (Arc::clone(&stop), Arc::clone(&camera), to_counter, script_done);
             move || triggers(script.as_ref(), &camera, &out, &trigger_heart, &done, &stop)
@@ -176,6 +188,7 @@ impl Live {
             facts,
             look,
             eye_thread,
+            face,
             camera,
             eye_stats,
             heart: counter_heart,
@@ -299,6 +312,7 @@ struct Desk {
     facts: Receiver<ToCounter>,
     look: Arc<AtomicBool>,
     eye_thread: std::thread::Thread,
+    face: Option<Face>,
     camera: Arc<Stats>,
     eye_stats: Arc<EyeStats>,
     heart: Arc<Heart>,
@@ -336,6 +350,11 @@ impl Desk {
             if look != self.look.swap(look, Ordering::Relaxed) && look {
                 self.eye_thread.unpark();
             }
+            let question = self.counter.asked();
+            match &mut self.face {
+                Some(face) => face.ask(question),
+                None => self.counter.face(now_ms, question, &FaceSaid::Failed),
+            }
             if now_ms >= status_at_ms {
                 status_at_ms = now_ms + STATUS_EVERY_MS;
                 self.tell(now_ms);
@@ -350,6 +369,7 @@ impl Desk {
             ToCounter::Raw(event) => self.counter.raw(now_ms, event),
             ToCounter::Rung(rung) => self.counter.health(now_ms, Health::Rung(rung)),
             ToCounter::EngineFailed => self.counter.health(now_ms, Health::EngineFailed(true)),
+            ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
             ToCounter::Catalogue(catalogue) => self.catalogue = Some(catalogue),
         }
     }
@@ -434,14 +454,10 @@ impl Desk {
         status.engine.latency_ms_p50 = eye.latency.quantile_ms(500);
         status.engine.latency_ms_p99 = eye.latency.quantile_ms(990);
         let camera = &self.camera;
-        status.cameras = vec![CameraStatus {
-            role: "tray".into(),
-            state: camera.state().as_str().to_owned(),
-            frames: camera.frames.load(Ordering::Relaxed),
-            overwritten: camera.overwritten.load(Ordering::Relaxed),
-            gaps: camera.gaps.load(Ordering::Relaxed),
-            reopened: camera.reopened.load(Ordering::Relaxed),
-        }];
+        status.cameras = vec![CameraStatus::of("tray", camera)];
+        if let Some(face) = &self.face {
+            face.tell(&mut status);
+        }
         status.link = LinkStatus {
             port: std::mem::take(&mut status.link.port),
             up: books.is_up(),

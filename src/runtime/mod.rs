@@ -5,6 +5,7 @@ pub mod clock;
 pub mod control;
 pub mod error;
 pub mod eye;
+pub mod face;
 pub mod heart;
 pub mod latency;
 pub mod live;

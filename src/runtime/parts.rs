@@ -11,13 +11,18 @@ use crate::capture::gst::{GstOpener, Pace, Source};
 use crate::capture::test::{Step, TestOpener};
 use crate::capture::{Opener, PixelFormat};
 use crate::checkout::Catalogue;
-use crate::config::{Camera, CameraSource, Config};
+use crate::config::{Camera, CameraSource, Config, Face};
 use crate::counter::{Counter, Observer, Rules, open_log};
 use crate::engine::{Backend, Choice, EngineErrorKind, Manifest};
 use crate::outbox::{Limits, LogError, LogErrorKind};
+use crate::people::shelf::Shelf;
+use crate::people::vault::KeySource;
+use crate::people::{FmrCurve, Policy};
 use crate::port::key_file;
 use crate::pos::{Keys, Pos};
+use crate::runtime::face::Recogniser;
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock};
+use crate::vision::face::FaceVision;
 use crate::vision::{self, TrayVision};
 
 impl From<crate::engine::EngineError> for RuntimeError {
@@ -206,6 +211,23 @@ pub fn opener(role: &str, camera: &Camera, pace: Pace) -> Box<dyn Opener> {
         }
     };
     Box::new(GstOpener::new(role, source, pace))
+}
+
+/// What recognises members: engines, error rates and the vault that the configuration names. The vault may yet come.
+pub fn recogniser(config: &Config, face: &Face) -> Result<Recogniser, RuntimeError> {
+    let choice = Choice {
+        threads: config.tray.engine.threads,
+        ort_dylib: config.tray.engine.ort_dylib.clone(),
+        ..Choice::default()
+    };
+    let vision = FaceVision::load(&face.detector, &face.embedder, &choice)?;
+    let network = Manifest::load(&face.embedder)?.sha256;
+    let curve = FmrCurve::load(&face.embedder, &network)
+        .map_err(|error| RuntimeError::new(RuntimeErrorKind::Engine, "face.embedder", error.to_string()))?;
+    let key = config.people.key_file.clone().map_or(KeySource::Own, KeySource::File);
+    let folder = config.counter.state_dir.join("people");
+    let shelf = Shelf::new(folder, key, &network, vision.embedder().dimensions());
+    Ok(Recogniser { vision, curve, policy: Policy::default(), shelf })
 }
 
 /// A camera's deadlines.

@@ -1,6 +1,10 @@
 //! What `till status` tells, gathered from the atomics of the threads and the counter's last word.
 
+use std::sync::atomic::Ordering;
+
 use serde::{Deserialize, Serialize};
+
+use crate::capture::run::Stats;
 
 /// The whole answer; one JSON object.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -19,6 +23,9 @@ pub struct Status {
     pub engine: EngineStatus,
     /// The cameras.
     pub cameras: Vec<CameraStatus>,
+    /// What recognises members; absent without a face camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face: Option<FaceStatus>,
     /// The link to the POS.
     pub link: LinkStatus,
     /// The books.
@@ -71,7 +78,7 @@ pub struct EngineStatus {
 pub struct CameraStatus {
     /// `tray` or `face`.
     pub role: String,
-    /// opening, streaming, stalled, lost or ended.
+    /// opening, streaming, stalled, lost, ended, or asleep: the face camera while nobody asks.
     pub state: String,
     /// Frames that arrived.
     pub frames: u64,
@@ -83,10 +90,33 @@ pub struct CameraStatus {
     pub reopened: u64,
 }
 
+/// What recognises members.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FaceStatus {
+    /// People who can be recognised, as read at the last question.
+    pub members: u64,
+    /// Frames that were looked at.
+    pub frames: u64,
+    /// Failed inferences, and members that could not be read.
+    pub failures: u64,
+}
+
 impl CameraStatus {
-    /// Whether it is as it should be: pictures come, or footage has come to its end.
+    /// Of the camera called `role`.
+    pub fn of(role: &str, stats: &Stats) -> Self {
+        Self {
+            role: role.into(),
+            state: stats.state().as_str().to_owned(),
+            frames: stats.frames.load(Ordering::Relaxed),
+            overwritten: stats.overwritten.load(Ordering::Relaxed),
+            gaps: stats.gaps.load(Ordering::Relaxed),
+            reopened: stats.reopened.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it is as it should be: pictures come, footage has come to its end, or nobody asks for any.
     pub fn delivers(&self) -> bool {
-        matches!(self.state.as_str(), "streaming" | "ended")
+        matches!(self.state.as_str(), "streaming" | "ended" | "asleep")
     }
 }
 

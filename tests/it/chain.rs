@@ -52,6 +52,11 @@ fn film(folder: &Path, photograph: &Path, to: &Path) {
     for (i, picture) in pictures.enumerate() {
         std::fs::copy(picture, frames.join(format!("{i:04}.jpg"))).unwrap();
     }
+    encode(&frames, to);
+}
+
+/// A clip of the pictures `0000.jpg`, `0001.jpg` and so on of a folder.
+pub fn encode(frames: &Path, to: &Path) {
     gstreamer::init().unwrap();
     let text = format!(
         "multifilesrc location={}/%04d.jpg caps=image/jpeg,framerate={FPS}/1 ! jpegdec ! videoconvert ! video/x-raw,format=I420 ! jpegenc quality=95 ! matroskamux ! filesink location={}",

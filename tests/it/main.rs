@@ -10,6 +10,7 @@ mod faces;
 mod heads;
 mod help;
 mod kill;
+mod members;
 mod parity;
 mod secured;
 mod shim;

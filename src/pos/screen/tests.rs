@@ -65,7 +65,7 @@ till POS                           online 연결됨
 Apple Juice                1 x   2,400     2,400
 ------------------------------------------------
 3 items 개                  TOTAL 합계 KRW 4,200
-Member 회원: m-17?
+Member 회원: m-17?  y yes 네  n no 아니요
 
   결제해 주세요.
   Ready to pay.

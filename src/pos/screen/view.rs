@@ -56,6 +56,16 @@ impl<W: Write> View<W> {
         self.screen.pressed(press);
     }
 
+    /// The shopper asked to be recognised.
+    pub fn recognise(&mut self) {
+        self.screen.recognise();
+    }
+
+    /// The shopper answered whether it is them.
+    pub fn it_is_me(&mut self, yes: bool) {
+        self.screen.it_is_me(yes);
+    }
+
     /// The attention was acknowledged.
     pub fn acknowledged(&mut self) {
         self.screen.acknowledged();

@@ -1,6 +1,6 @@
 //! The words of the screen, Korean and English, for people who never saw a till. No codes, no blame.
 
-use till_link::{Attention, Outcome, Phase};
+use till_link::{Attention, Hint, Outcome, Phase};
 
 /// One message: Korean, then English.
 pub type Words = (&'static str, &'static str);
@@ -27,6 +27,28 @@ pub fn attention(reason: Attention) -> Words {
             ("상품을 알아볼 수 없어요. 직원을 불러 주세요.", "Recognition is out. Please call staff.")
         }
         Attention::ScaleLost => ("저울을 쓸 수 없어요. 직원을 불러 주세요.", "The scale is out. Please call staff."),
+    }
+}
+
+/// What the person before the face camera should do, or how it ended. Not to be known is nobody's fault.
+pub fn hint(hint: Hint) -> Words {
+    match hint {
+        Hint::Front => ("카메라를 봐 주세요.", "Look into the camera."),
+        Hint::Right => ("오른쪽으로 조금 더.", "A little more to your right."),
+        Hint::Left => ("왼쪽으로 조금 더.", "A little more to your left."),
+        Hint::Down => ("아래로 조금 더.", "A little further down."),
+        Hint::Up => ("위로 조금 더.", "A little further up."),
+        Hint::Closer => ("가까이 와 주세요.", "A little closer."),
+        Hint::Back => ("조금 물러나 주세요.", "A step back."),
+        Hint::Light => ("빛이 맞지 않아요.", "The light is not good here."),
+        Hint::Still => ("잠시 그대로.", "Hold still."),
+        Hint::Uncover => ("얼굴이 가려졌어요.", "Something covers the face."),
+        Hint::Alone => ("한 분만 서 주세요.", "One person, please."),
+        Hint::Done => ("등록되었어요.", "Done."),
+        Hint::Unknown => ("회원이 아니어도 괜찮아요.", "No member: pay as usual."),
+        Hint::Known => ("이미 회원이에요.", "Already a member."),
+        Hint::Late => ("시간이 지났어요.", "That took too long."),
+        Hint::Failed => ("얼굴로는 안 돼요.", "Not possible by face here."),
     }
 }
 

@@ -1,0 +1,189 @@
+//! A member who asks is known in the sale, a stranger is told kindly that they are not, and nothing of either face is on
+//! any disk: `till run` with footage as face camera, `till pos` with a script that asks. Real photographs of real people
+//! (research data; says `skipped` without), each repeated into a clip.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use till::cli::picture;
+use till::engine::{Choice, Manifest};
+use till::people::vault::{Consent, Facing, KeySource, Method, Record, Template, Vault};
+use till::port::pty::NullModem;
+use till::vision::face::{FaceVision, choose};
+
+/// At 15 frames a second: long enough for any answer.
+const FRAMES: usize = 300;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn data() -> Option<PathBuf> {
+    let data = std::env::var_os("TILL_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    let folder = data.join("lfw-ident-dev");
+    if !folder.is_dir() {
+        println!("skipped: no data at {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One picture as the clip of a camera that looks at somebody who holds still.
+fn clip(folder: &Path, portrait: &Path) -> PathBuf {
+    let frames = folder.join("frames");
+    let _ = std::fs::remove_dir_all(&frames);
+    std::fs::create_dir_all(&frames).unwrap();
+    // Two pixels of a frame's edge are cut where the size is odd, which no face camera has.
+    for i in 0..FRAMES {
+        std::fs::copy(portrait, frames.join(format!("{i:04}.jpg"))).unwrap();
+    }
+    let to = folder.join("face.mkv");
+    crate::chain::encode(&frames, &to);
+    std::fs::remove_dir_all(&frames).unwrap();
+    to
+}
+
+/// Enrols the people of `names` from their gallery pictures; gives the vectors.
+fn enrol(data: &Path, names: &[String], people: &Path) -> Vec<Vec<f32>> {
+    let embedder = root().join("engines/face-mobilefacenet");
+    let network = Manifest::load(&embedder).unwrap().sha256;
+    let mut vision = FaceVision::load(&root().join("engines/face-mtcnn"), &embedder, &Choice::default()).unwrap();
+    let mut vault = Vault::init_at(people, &KeySource::Own).unwrap();
+    let mut vectors = Vec::new();
+    for name in names {
+        let mut templates = Vec::new();
+        for file in sorted(&data.join("gallery").join(name)) {
+            let frame = picture::load(&file).unwrap();
+            let faces = vision.find(&frame).unwrap();
+            let face = *choose::central(faces, frame.width as usize, frame.height as usize).unwrap();
+            let mut vector = Vec::new();
+            vision.embed(&face, &mut vector).unwrap();
+            vectors.push(vector.clone());
+            templates.push(Template { network: network.clone(), space: [0; 8], facing: Facing::Front, vector });
+        }
+        let consent = Consent { version: "1".into(), text_sha256: None, at_s: None, method: Method::Staff };
+        vault.put(&Record { id: name.clone(), name: None, created_s: None, consent, templates }, false).unwrap();
+    }
+    vectors
+}
+
+fn config(folder: &Path, port: &Path, clip: &Path) -> PathBuf {
+    let here = root().display();
+    let folder_ = folder.display();
+    let text = format!(
+        "[counter]\nstate_dir = \"{folder_}/till\"\ncontrol = \"{folder_}/ctl.sock\"\n\
+         catalogue = \"{here}/demo/catalogue.csv\"\n[tray.camera]\ntest = true\n\
+         [tray.engine]\ndir = \"{here}/engines/demo\"\n[face.camera]\nfile = \"{}\"\nrepeat = false\nwidth = 250\nheight = 250\n\
+         [face.engine]\ndetector = \"{here}/engines/face-mtcnn\"\nembedder = \"{here}/engines/face-mobilefacenet\"\n\
+         [trigger]\nsource = \"script\"\nscript = \"{folder_}/trigger.toml\"\n[port]\npath = \"{}\"\n",
+        clip.display(),
+        port.display(),
+    );
+    std::fs::write(
+        folder.join("trigger.toml"),
+        "title = \"somebody comes\"\nfootage = \"none.mkv\"\n[[event]]\nat_ms = 200\npresence = true\n\
+         [expect]\noutcome = \"refused\"\nreason = \"unsure\"\n",
+    )
+    .unwrap();
+    let file = folder.join("till.toml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// What the POS was told of the shopper whose portrait that is, one line each, to the last word.
+fn told(folder: &Path, portrait: &Path) -> Vec<String> {
+    let cable = NullModem::open(None).unwrap();
+    let [till_end, pos_end] = cable.ends();
+    let config = config(folder, till_end, &clip(folder, portrait));
+    let script = folder.join("keys.toml");
+    std::fs::write(&script, "member = true\n").unwrap();
+    let till = |arguments: &[&str]| {
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_till"));
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        Running(command.spawn().unwrap())
+    };
+    let state = folder.join("pos");
+    let [script, state, config] = [&script, &state, &config].map(|path| path.to_str().unwrap());
+    let mut pos = till(&["pos", "--port", pos_end.to_str().unwrap(), "--state", state, "--script", script]);
+    let _run = till(&["run", "--config", config]);
+    let mut lines = Vec::new();
+    // The last word always comes: a name, or a reason why there is none, at the latest after half a minute.
+    for line in BufReader::new(pos.0.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line.starts_with("member: ") || line.starts_with("face: ") {
+            let last = !["Look", "Hold", "little", "step"].iter().any(|hint| line.contains(hint));
+            lines.push(line);
+            if last {
+                break;
+            }
+        }
+    }
+    lines
+}
+
+/// Files below `folder` that hold one of `needles`, and which.
+fn holding(folder: &Path, needles: &[(&str, Vec<u8>)], found: &mut Vec<String>) {
+    for path in sorted(folder) {
+        if path.is_dir() {
+            holding(&path, needles, found);
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            for (what, needle) in needles {
+                if bytes.windows(needle.len()).any(|window| window == needle) {
+                    found.push(format!("{what} in {}", path.display()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_member_is_named_a_stranger_is_not_and_no_face_is_on_the_disk() {
+    let Some(data) = data() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let names: Vec<String> = sorted(&data.join("gallery"))
+        .iter()
+        .take(6)
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    std::fs::create_dir(folder.join("till")).unwrap();
+    let vectors = enrol(&data, &names, &folder.join("till/people"));
+
+    let mated = sorted(&data.join("probes-mated").join(&names[2])).remove(0);
+    let lines = told(folder, &mated);
+    assert_eq!(lines.last(), Some(&format!("member: {}?", names[2])), "{lines:?}");
+    let stranger = sorted(&data.join("probes-nonmated")).remove(0);
+    let lines = told(folder, &stranger);
+    assert_eq!(lines.last().map(String::as_str), Some("face: No member: pay as usual."), "{lines:?}");
+
+    // What was written meanwhile: books of both ends, vault, log.
+    std::fs::remove_file(folder.join("face.mkv")).unwrap();
+    let mut needles = vec![("a JPEG", vec![0xff, 0xd8, 0xff]), ("a PNG", b"\x89PNG".to_vec())];
+    for vector in &vectors {
+        needles.push(("a vector", vector[..4].iter().flat_map(|value| value.to_le_bytes()).collect()));
+        needles.push(("a vector as text", format!("{:.4}", vector[0]).into_bytes()));
+    }
+    let pixels = picture::load(&mated).unwrap();
+    let middle = pixels.data.len() / 2;
+    needles.push(("a raw frame", pixels.data[middle..middle + 24].to_vec()));
+    let mut found = Vec::new();
+    holding(folder, &needles, &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}
