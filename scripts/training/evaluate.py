@@ -119,19 +119,16 @@ def fit(raw, truths, labels):
     return best
 
 
-def fit_sure(found, truths, labels, score, wrong=0.01, most=0.6):
-    """The least score above which at most `wrong` of the detections are wrong (class or ghost), but no more than
-    `most`: the counter compares it with the mean over a track's frames, which varies less than one picture does."""
-    pairs = []
-    for (b, s, c), (tb, tl) in zip(found, truths):
-        m = iou(b, tb) if len(tb) and len(b) else np.zeros((len(b), max(1, len(tb))))
-        for j in range(len(b)):
-            if s[j] >= score and labels[int(c[j])] not in (UNKNOWN, HAND):
-                right = len(tb) and any(m[j, i] > 0.5 and tl[i] == c[j] for i in range(len(tb)))
-                pairs.append((s[j], not right))
+def fit_sure(found, truths, labels, score, wrong=0.015, most=0.8):
+    """The least score above which at most the share `wrong` of the carts is charged wrongly, but no more than `most`:
+    the counter compares it with the mean over a track's frames, which varies less than one picture does."""
+    rows = []  # of carts that are wrong and have no strangers: what the least box scores
+    for (right, _, _), (_, s, c) in zip(carts(found, truths, labels, score), found):
+        seen = [(s[j], labels[int(c[j])]) for j in range(len(s)) if s[j] >= score]
+        if not right and seen and all(n not in (UNKNOWN, HAND) for _, n in seen):
+            rows.append(min(v for v, _ in seen))
     for t in np.arange(max(score, 0.3), most, 0.01):
-        above = [w for s, w in pairs if s >= t]
-        if not above or np.mean(above) <= wrong:
+        if sum(v >= t for v in rows) <= wrong * len(found):
             return round(float(t), 2)
     return most
 

@@ -179,6 +179,6 @@ class Exported(nn.Module):
         box = torch.cat([b.reshape(1, 4 * BINS, -1) for b, _ in maps], 2).reshape(1, BINS, 4, self.cells)
         cls = torch.cat([c.reshape(1, self.net.classes, -1) for _, c in maps], 2)
         sums = self.mean(torch.exp(torch.clamp(box, -CLIP, CLIP)))
-        d = (sums[:, :1] / sums[:, 1:]).reshape(1, 4, self.cells) * self.strides
-        lt, rb = d[:, :2], d[:, 2:]
+        d = (sums[:, :1] / sums[:, 1:2]).reshape(1, 4, self.cells) * self.strides
+        lt, rb = d[:, :2], d[:, 2:4]  # with ends, for TensorRT 8 takes no INT64 beyond 32 bits
         return torch.cat((self.centres + (rb - lt) * 0.5, lt + rb, torch.sigmoid(cls)), 1)
