@@ -91,6 +91,15 @@ impl Common {
 /// # Errors
 /// No engine found, or (list and bench) one that can't be read.
 pub fn run(args: &EngineArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let filled;
+    let command = match &args.command {
+        EngineCommand::Build(build) => {
+            filled = EngineCommand::Build(build.filled()?);
+            &filled
+        }
+        other => other,
+    };
+    let args = EngineArgs { command: command.clone() };
     let (command, common) = match &args.command {
         EngineCommand::List(common) => ("list", common),
         EngineCommand::Check { common, .. } => ("check", common),
@@ -201,8 +210,9 @@ fn with(mut row: Value, more: Value) -> Value {
 
 fn list(dir: &Path, common: &Common) -> Result<Value, CliError> {
     let m = Manifest::load(dir)?;
-    // What `auto` would take; nothing is loaded for a list.
-    let backend = engine::load::available(&common.choice(Backend::Auto)).first().map_or("", |b| b.as_str());
+    // What `auto` would take without a plan for TensorRT; nothing is loaded for a list.
+    let backends = engine::load::available(&common.choice(Backend::Auto));
+    let backend = backends.into_iter().find(|b| *b != Backend::TensorRt).map_or("", Backend::as_str);
     let metrics: Vec<String> = m.metrics.iter().map(|x| format!("{} {} ({})", x.name, x.value, x.data)).collect();
     let more = json!({
         "folder": dir.display().to_string(),
@@ -218,11 +228,15 @@ fn list(dir: &Path, common: &Common) -> Result<Value, CliError> {
 /// Each backend that can be had, loaded; an absent library or plan is no failure.
 fn load_all(m: &Manifest, common: &Common) -> Result<Vec<Box<dyn Engine>>, EngineError> {
     let backends = engine::load::available(&common.choice(Backend::Auto));
-    let load = |b| engine::load(m, &common.choice(b));
-    // Whether there is TensorRT shows only when it is loaded.
-    let on_gpu = engine::tensorrt::is_built_in().then(|| load(Backend::TensorRt));
-    let on_gpu = on_gpu.and_then(|loaded| loaded.map_err(|e| log::info!("{e}")).ok());
-    on_gpu.into_iter().map(Ok).chain(backends.into_iter().map(load)).collect()
+    let mut loaded = Vec::new();
+    for backend in backends {
+        match engine::load(m, &common.choice(backend)) {
+            // Whether it has a plan shows only here.
+            Err(e) if backend == Backend::TensorRt => log::info!("{e}"),
+            other => loaded.push(other?),
+        }
+    }
+    Ok(loaded)
 }
 
 fn check(dir: &Path, common: &Common, file: Option<&Path>, target: &Target) -> Result<Value, CliError> {

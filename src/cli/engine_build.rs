@@ -3,11 +3,15 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::engine::tensorrt::Precision;
 
+use crate::config::{Config, Int8};
+use crate::runtime::parts;
+
 use super::engine::Common;
+use super::exit::{CliError, Exit};
 
 /// What `till engine build` takes.
 #[derive(Args, Clone, Debug)]
@@ -18,15 +22,28 @@ pub struct BuildArgs {
     /// Folder of the plans [default: plans in the engine's folder, where the counter looks]
     #[arg(long, value_name = "DIR")]
     pub plans: Option<PathBuf>,
-    /// fp16, fp32 or int8; TensorRT 11 and RTX take the model's own
-    #[arg(long, value_name = "P", default_value = "fp16")]
-    pub precision: Precision,
+    /// Take engine, folder of plans, precision, DLA core and pictures from the counter's configuration; what is named
+    /// beside it goes before
+    #[arg(long, value_name = "FILE", conflicts_with = "dirs")]
+    pub config: Option<PathBuf>,
+    /// fp16, fp32 or int8; TensorRT 11 and RTX take the model's own [default: fp16]
+    #[arg(long, value_name = "P")]
+    pub precision: Option<Precision>,
     /// Take fp16 where the board isn't fast at int8
     #[arg(long)]
     pub if_fast: bool,
-    /// Folder of pictures to compare on; seeded noise without it
+    /// Build for this DLA core of a Xavier or Orin, with the GPU for what it lacks
+    #[arg(long, value_name = "CORE")]
+    pub dla: Option<u8>,
+    /// Folder of pictures to compare on, values and carts; seeded noise without it
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
+    /// Folder of pictures that INT8's ranges are taken from, for a model without Q/DQ nodes [default: --pictures]
+    #[arg(long, value_name = "DIR")]
+    pub calibrate: Option<PathBuf>,
+    /// How the ranges are taken
+    #[arg(long, value_name = "KIND", default_value = "entropy")]
+    pub calibration: Ranges,
     /// Memory of TensorRT's workspace, MiB
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub workspace_mib: u64,
@@ -39,6 +56,46 @@ pub struct BuildArgs {
     /// Build even if a checked plan is there
     #[arg(long)]
     pub force: bool,
+}
+
+/// How INT8's ranges are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ranges {
+    /// Least loss of information
+    Entropy,
+    /// The least and the greatest value
+    MinMax,
+}
+
+impl Ranges {
+    /// As on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entropy => "entropy",
+            Self::MinMax => "min-max",
+        }
+    }
+}
+
+impl BuildArgs {
+    /// With what the configuration says about the tray's engine, where one is named.
+    ///
+    /// # Errors
+    /// A configuration that can't be read.
+    pub fn filled(&self) -> Result<Self, CliError> {
+        let mut args = self.clone();
+        let Some(file) = &self.config else { return Ok(args) };
+        let config = Config::load(file).map_err(|e| CliError::new(Exit::Config, e.to_string()))?;
+        let (choice, engine) = (parts::choice(&config), config.tray.engine);
+        args.common.dirs = vec![engine.dir];
+        args.common.ort_dylib = args.common.ort_dylib.or(engine.ort_dylib);
+        args.plans = args.plans.or(choice.plans);
+        args.precision = args.precision.or(choice.want.precision);
+        args.if_fast |= engine.int8 == Int8::IfFast;
+        args.dla = args.dla.or(choice.want.dla);
+        args.pictures = args.pictures.or(engine.pictures);
+        Ok(args)
+    }
 }
 
 /// What the child process takes; nobody else calls it.
@@ -55,13 +112,25 @@ pub struct PlanArgs {
     /// How to compute
     #[arg(long)]
     pub precision: Precision,
+    /// DLA core
+    #[arg(long)]
+    pub dla: Option<u8>,
+    /// Folder of pictures for INT8's ranges
+    #[arg(long)]
+    pub calibrate: Option<PathBuf>,
+    /// How they are taken
+    #[arg(long, default_value = "entropy")]
+    pub calibration: Ranges,
+    /// What was found is kept here
+    #[arg(long)]
+    pub calibration_cache: Option<PathBuf>,
     /// Memory of TensorRT's workspace, MiB
     #[arg(long)]
     pub workspace_mib: u64,
 }
 
 #[cfg(feature = "tensorrt")]
-pub use built_in::{build, carry_out};
+pub use super::engine_plan::{build, carry_out};
 
 #[cfg(not(feature = "tensorrt"))]
 pub use without::{build, carry_out};
@@ -89,132 +158,5 @@ mod without {
     /// Always an error.
     pub fn carry_out(_: &PlanArgs) -> Result<(), CliError> {
         missing()
-    }
-}
-
-#[cfg(feature = "tensorrt")]
-mod built_in {
-    use std::path::Path;
-    use std::process::Command;
-    use std::time::Duration;
-
-    use serde_json::{Value, json};
-
-    use super::{BuildArgs, PlanArgs};
-    use crate::cli::engine::noise;
-    use crate::cli::exit::{CliError, Exit};
-    use crate::cli::picture;
-    use crate::engine::preflight::{self, Target, Version};
-    use crate::engine::tensorrt::Store;
-    use crate::engine::tensorrt::library::{Paths, header};
-    use crate::engine::tensorrt::lifecycle::{self, Order, Outcome, Task};
-    use crate::engine::tensorrt::watch::Limits;
-    use crate::engine::{self, Backend, Choice, Engine, Manifest};
-    use crate::vision::preprocess::Preprocessor;
-
-    /// Inputs of noise, or at most so many pictures.
-    const INPUTS: usize = 16;
-
-    /// The engine in `dir` becomes a checked plan; the row says how it ended.
-    pub fn build(dir: &Path, args: &BuildArgs) -> Result<Value, CliError> {
-        let manifest = Manifest::load(dir)?;
-        let name = manifest.name.clone();
-        let report = preflight::check(&manifest.model_bytes()?, &target());
-        if !report.passes() {
-            return Ok(json!({ "name": name, "ok": false, "problem": "preflight", "preflight": report.json() }));
-        }
-        let mut reference = reference(&manifest, args)?;
-        let order = Order {
-            precision: args.precision,
-            if_fast: args.if_fast,
-            limits: Limits { memory_bytes: args.memory_mib << 20, time: Duration::from_secs(args.time_s) },
-            force: args.force,
-            paths: Paths::default(),
-        };
-        let program = std::env::current_exe()?;
-        let child = |task: &Task<'_>| {
-            let mut command = Command::new(&program);
-            command.args(["engine", "build-plan"]).arg(task.dir).arg("--plan").arg(&task.plan);
-            command.arg("--timing").arg(&task.timing).args(["--precision", task.precision.as_str()]);
-            command.arg("--workspace-mib").arg(args.workspace_mib.to_string());
-            command
-        };
-        let store = Store::of(&manifest, args.plans.as_deref());
-        let inputs = inputs(&manifest, args)?;
-        let tell = |text: &str| eprintln!("till: engine {name}: {text}");
-        let renewed = lifecycle::renew(&manifest, &store, &order, child, reference.as_mut(), &inputs, tell);
-        Ok(match renewed {
-            Err(e) => json!({ "name": name, "ok": false, "problem": e.message }),
-            Ok((key, outcome)) => {
-                let (outcome, check) = match outcome {
-                    Outcome::UpToDate => ("up to date".to_owned(), Value::Null),
-                    Outcome::Serving(c) => {
-                        let check = json!({ "reference": c.reference, "inputs": c.inputs, "difference": c.difference });
-                        ("built and checked".to_owned(), check)
-                    }
-                    Outcome::Unchecked(why) => (format!("built, not checked, doesn't serve: {why}"), Value::Null),
-                };
-                json!({
-                    "name": name, "backend": "tensorrt", "precision": key.precision.as_str(), "sha256": key.model,
-                    "library": key.library, "device": key.device, "plan": store.path(&key).display().to_string(),
-                    "outcome": outcome, "check": check, "ok": true,
-                })
-            }
-        })
-    }
-
-    /// In the child: builds, says each step on standard output.
-    pub fn carry_out(args: &PlanArgs) -> Result<(), CliError> {
-        let task =
-            Task { dir: &args.dir, plan: args.plan.clone(), timing: args.timing.clone(), precision: args.precision };
-        lifecycle::carry_out(&task, args.workspace_mib << 20, &Paths::default(), |line| println!("{line}"))?;
-        Ok(())
-    }
-
-    /// The version of the headers; RTX's parser is TensorRT 10's.
-    fn target() -> Target {
-        let (major, minor, rtx) = header();
-        let version = |v: i32| u32::try_from(v).unwrap_or(0);
-        let version = if rtx { Version(10, 0) } else { Version(version(major), version(minor)) };
-        Target { version, board: None }
-    }
-
-    /// The same model on the CPU.
-    fn reference(manifest: &Manifest, args: &BuildArgs) -> Result<Box<dyn Engine>, CliError> {
-        let choice = |backend| Choice {
-            backend,
-            threads: args.common.threads,
-            ort_dylib: args.common.ort_dylib.clone(),
-            ..Choice::default()
-        };
-        let onnxruntime = engine::load(manifest, &choice(Backend::OnnxRuntime));
-        Ok(onnxruntime.or_else(|_| engine::load(manifest, &choice(Backend::Rten)))?)
-    }
-
-    fn inputs(manifest: &Manifest, args: &BuildArgs) -> Result<Vec<Vec<f32>>, CliError> {
-        let empty = || vec![0.0f32; manifest.input.elements()];
-        let Some(dir) = &args.pictures else {
-            let mut noise = noise();
-            let values = |mut input: Vec<f32>| {
-                input.fill_with(|| (noise() * 255.0 - manifest.input.mean[0]) * manifest.input.scale[0]);
-                input
-            };
-            return Ok(std::iter::repeat_with(empty).take(4).map(values).collect());
-        };
-        let mut files: Vec<_> = std::fs::read_dir(dir)?.filter_map(|e| Some(e.ok()?.path())).collect();
-        files.sort();
-        // Spread over the folder, which may be sorted by product.
-        let step = files.len().div_ceil(INPUTS).max(1);
-        let mut preprocessor = Preprocessor::new(&manifest.input);
-        files
-            .iter()
-            .step_by(step)
-            .map(|file| {
-                let frame = picture::load(file).map_err(|m| CliError::new(Exit::Failed, m))?;
-                let mut input = empty();
-                preprocessor.fill(&frame, &mut input)?;
-                Ok(input)
-            })
-            .collect()
     }
 }

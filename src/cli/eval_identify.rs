@@ -170,6 +170,7 @@ fn report(o: &Outcome, faces: &Faces, as_json: bool) -> String {
             "embedder": faces.embedder.name,
             "sha256": faces.embedder.sha256,
             "backend": faces.backend(),
+            "precision": faces.precision(),
             "gallery": o.people,
             "templates": o.templates,
             "probes_mated": members.len(),

@@ -166,6 +166,7 @@ fn report(o: &Outcome, faces: &Faces, as_json: bool) -> String {
             "embedder": faces.embedder.name,
             "sha256": faces.embedder.sha256,
             "backend": faces.backend(),
+            "precision": faces.precision(),
             "pairs": pairs,
             "pictures": o.pictures,
             "no_face": o.no_face,

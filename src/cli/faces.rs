@@ -88,6 +88,11 @@ impl Faces {
         self.vision.embedder().backend()
     }
 
+    /// How it computes.
+    pub fn precision(&self) -> &str {
+        self.vision.embedder().precision().unwrap_or(&self.embedder.precision)
+    }
+
     /// Values of a vector.
     pub fn dimensions(&self) -> usize {
         self.vision.embedder().dimensions()

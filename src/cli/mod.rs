@@ -16,6 +16,8 @@ pub mod doctor;
 pub mod draw;
 pub mod engine;
 pub mod engine_build;
+#[cfg(feature = "tensorrt")]
+mod engine_plan;
 pub mod eval_identify;
 pub mod eval_tray;
 pub mod eval_verify;

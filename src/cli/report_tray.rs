@@ -63,7 +63,7 @@ pub fn html(o: &Outcome) -> String {
         page,
         "<p>Backend {}, {}, {:.1} ms a picture; mAP50 {} %, mmAP {} %, calibration error {} %.</p>",
         o.backend,
-        escape(&o.manifest.precision),
+        escape(&o.computes),
         o.ms_per_image,
         percent(o.precision.map50()),
         percent(o.precision.mmap()),

@@ -86,6 +86,12 @@ fn text(status: &Status) -> String {
             latency.unwrap_or_default()
         ),
     );
+    if let Some(reason) = &engine.reason {
+        line("", format!("no better backend, because {reason}"));
+    }
+    for plan in &engine.quarantined {
+        line("", format!("set aside: plan {plan}"));
+    }
     for camera in &status.cameras {
         line(
             "camera",

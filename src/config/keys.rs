@@ -116,6 +116,11 @@ pub const KEYS: &[Key] = &[
     key("tray.engine", "backend", "Library that runs it; auto takes TensorRT where it is built in and has a plan, else ONNX Runtime where it is found, else rten.", "", Words(&["auto", "rten", "onnxruntime", "tensorrt"]), Fallback::Text("auto")),
     key("tray.engine", "require", "Refuse to start without the named backend instead of taking another.", "", Bool, Fallback::Bool(false)),
     key("tray.engine", "ort_dylib", "Library of ONNX Runtime; without it ORT_DYLIB_PATH and the usual places are searched.", "", Path, Fallback::None),
+    key("tray.engine", "plans", "Folder of TensorRT's plans; without it plans in counter.state_dir. A plan that appears there while the counter runs serves from the next idle moment on.", "", Path, Fallback::None),
+    key("tray.engine", "precision", "How TensorRT's plan computes; int8 goes before it.", "", Words(&["fp16", "fp32"]), Fallback::Text("fp16")),
+    key("tray.engine", "int8", "Whether the plan computes in INT8: where the board is fast at it, or always, which a board that isn't fast refuses.", "", Words(&["no", "if-fast", "always"]), Fallback::Text("no")),
+    key("tray.engine", "dla", "DLA core that the plan is built for; -1 is the GPU.", "", Int(-1, 3), Fallback::Int(-1)),
+    key("tray.engine", "pictures", "Folder of the store's own pictures: a fresh plan is compared with the CPU on them, and INT8 calibrated.", "", Path, Fallback::None),
     key("tray.engine", "threads", "Threads of one inference.", "threads", Int(1, 8), Fallback::Int(2)),
 
     key("face.engine", "detector", "Folder of the engine that finds faces.", "", Path, Fallback::Text("/usr/share/till/engines/face-mtcnn")),

@@ -65,7 +65,8 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
             "thraeds = 2\n",
             Kind::UnknownKey,
             "/etc/till/till.toml:5: tray.engine.thraeds: unknown key; did you mean \"threads\"?; \
-             allowed: in [tray.engine] dir, backend, require, ort_dylib, threads",
+             allowed: in [tray.engine] dir, backend, require, ort_dylib, plans, precision, int8, dla, \
+             pictures, threads",
         ),
         (
             "[tray.camra]\nfps = 3\n",

@@ -175,8 +175,30 @@ pub struct Engine {
     pub require: bool,
     /// ONNX Runtime's library.
     pub ort_dylib: Option<PathBuf>,
+    /// TensorRT's plans; `None` is `plans` in the counter's state folder.
+    pub plans: Option<PathBuf>,
+    /// Whether TensorRT's plan is FP32 rather than FP16.
+    pub fp32: bool,
+    /// Whether it is INT8.
+    pub int8: Int8,
+    /// The DLA core it is for.
+    pub dla: Option<u8>,
+    /// The store's own pictures.
+    pub pictures: Option<PathBuf>,
     /// Threads of one inference, 1 to 8.
     pub threads: usize,
+}
+
+/// Whether TensorRT's plan computes in INT8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Int8 {
+    /// It doesn't.
+    #[default]
+    No,
+    /// Where the board is fast at it.
+    IfFast,
+    /// Always; a board that isn't fast at it refuses.
+    Always,
 }
 
 /// Where lines and weight come from.

@@ -135,6 +135,21 @@ pub struct Engine {
     /// Library of ONNX Runtime; without it ORT_DYLIB_PATH and the usual places are searched.
     /// Default: none.
     pub ort_dylib: Field<String>,
+    /// Folder of TensorRT's plans; without it plans in counter.state_dir. A plan that appears there while the counter runs serves from the next idle moment on.
+    /// Default: none.
+    pub plans: Field<String>,
+    /// How TensorRT's plan computes; int8 goes before it.
+    /// Default: "fp16".
+    pub precision: Field<String>,
+    /// Whether the plan computes in INT8: where the board is fast at it, or always, which a board that isn't fast refuses.
+    /// Default: "no".
+    pub int8: Field<String>,
+    /// DLA core that the plan is built for; -1 is the GPU.
+    /// Default: -1.
+    pub dla: Field<i64>,
+    /// Folder of the store's own pictures: a fresh plan is compared with the CPU on them, and INT8 calibrated.
+    /// Default: none.
+    pub pictures: Field<String>,
     /// Threads of one inference.
     /// Unit: threads. Default: 2.
     pub threads: Field<i64>,

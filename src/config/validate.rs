@@ -212,6 +212,16 @@ fn engine(s: &Section, raw: &raw::Engine) -> Result<Engine> {
         backend,
         require,
         ort_dylib: raw.ort_dylib.as_ref().map(|_| s.path("ort_dylib", &raw.ort_dylib)).transpose()?,
+        plans: raw.plans.as_ref().map(|_| s.path("plans", &raw.plans)).transpose()?,
+        fp32: s.text("precision", &raw.precision)? == "fp32",
+        int8: match s.text("int8", &raw.int8)? {
+            "if-fast" => Int8::IfFast,
+            "always" => Int8::Always,
+            _ => Int8::No,
+        },
+        // -1 is no core.
+        dla: u8::try_from(s.int::<i64>("dla", &raw.dla)?).ok(),
+        pictures: raw.pictures.as_ref().map(|_| s.path("pictures", &raw.pictures)).transpose()?,
         threads: s.int("threads", &raw.threads)?,
     })
 }

@@ -7,7 +7,9 @@ use till_link::Currency;
 use super::{Answer, Seen, Site, fail, ok, skipped, warn};
 use crate::checkout::Catalogue;
 use crate::config::{Backend, Config};
-use crate::engine::{Choice, Manifest, load};
+use crate::engine::tensorrt::Store;
+use crate::engine::{Manifest, load};
+use crate::runtime::parts;
 
 pub(super) fn valid(site: &Site) -> Seen {
     match &site.config {
@@ -115,7 +117,7 @@ pub(super) fn backend(site: &Site) -> Seen {
     if !site.live {
         return skipped("libraries of a recorded tree can't be loaded");
     }
-    let choice = Choice { ort_dylib: engine.ort_dylib.clone(), ..Choice::default() };
+    let choice = parts::choice(config);
     let found = load::available(&choice);
     let listed = found.iter().map(|backend| backend.as_str()).collect::<Vec<_>>().join(", ");
     if engine.backend != Backend::Auto && !found.contains(&engine.backend) {
@@ -125,6 +127,14 @@ pub(super) fn backend(site: &Site) -> Seen {
         } else {
             warn(text, "install the library, or set tray.engine.backend = \"auto\"")
         };
+    }
+    let wants = matches!(engine.backend, Backend::Auto | Backend::TensorRt) && found.contains(&Backend::TensorRt);
+    let stores = Manifest::load(&engine.dir).map(|m| choice.stores(&m)).unwrap_or_default();
+    if wants && stores.iter().all(|store: &Store| store.listing().is_empty()) {
+        return warn(
+            "TensorRT is here, but the engine has no plan: the CPU sells",
+            "till engine build --config /etc/till/till.toml",
+        );
     }
     if found == [Backend::Rten] {
         return warn(

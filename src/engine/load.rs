@@ -8,7 +8,7 @@ pub use crate::config::Backend;
 use super::manifest::Manifest;
 use super::onnxruntime::{self, OnnxRuntime};
 use super::rten::Rten;
-use super::tensorrt::{self, Store};
+use super::tensorrt::{self, Store, Want};
 use super::{Engine, EngineError, EngineErrorKind};
 
 /// How an engine is to be loaded.
@@ -20,18 +20,33 @@ pub struct Choice {
     pub threads: usize,
     /// ONNX Runtime's library, or the folder that holds it; else `ORT_DYLIB_PATH` and the usual places.
     pub ort_dylib: Option<PathBuf>,
-    /// Folder of TensorRT's plans; else `plans` in the engine's own.
+    /// Folder of TensorRT's plans, looked through before `plans` in the engine's own.
     pub plans: Option<PathBuf>,
+    /// Which plan is looked for first.
+    pub want: Want,
+}
+
+impl Choice {
+    /// Where plans for `manifest` may lie.
+    pub fn stores(&self, manifest: &Manifest) -> Vec<Store> {
+        Store::all_of(manifest, self.plans.as_deref())
+    }
 }
 
 impl Default for Choice {
     fn default() -> Self {
-        Self { backend: Backend::Auto, threads: 1, ort_dylib: None, plans: None }
+        Self { backend: Backend::Auto, threads: 1, ort_dylib: None, plans: None, want: Want::default() }
     }
 }
 
 /// Loads the engine of `manifest`: hash checked, shapes held against the manifest, run once over zeros.
 pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, EngineError> {
+    load_told(manifest, choice).map(|(engine, _)| engine)
+}
+
+/// As [`load`], with the reason why no better backend was taken, where there is one.
+pub fn load_told(manifest: &Manifest, choice: &Choice) -> Result<(Box<dyn Engine>, Option<String>), EngineError> {
+    let mut reason = None;
     let bytes = manifest.model_bytes()?;
     let place = manifest.name.as_str();
     let rten = |bytes| Rten::load(place, bytes, choice.threads).map(|e| Box::new(e) as Box<dyn Engine>);
@@ -40,12 +55,19 @@ pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, Eng
         let engine = OnnxRuntime::load(place, bytes, choice.threads, &dylib)?;
         Ok::<_, EngineError>((Box::new(engine) as Box<dyn Engine>, dylib))
     };
-    let trt = || tensorrt::load(manifest, &Store::of(manifest, choice.plans.as_deref()));
+    let trt = || tensorrt::load(manifest, &choice.stores(manifest), choice.want);
     let mut why = String::new();
     let on_gpu = match choice.backend {
         Backend::TensorRt => Some(trt()?),
         // Whatever keeps TensorRT from running, the CPU sells.
-        Backend::Auto if tensorrt::is_built_in() => trt().map_err(|e| log::warn!("{e}; the CPU takes over")).ok(),
+        Backend::Auto if tensorrt::is_built_in() => match trt() {
+            Ok(engine) => Some(engine),
+            Err(e) => {
+                log::warn!("{e}; the CPU takes over");
+                reason = Some(e.to_string());
+                None
+            }
+        },
         _ => None,
     };
     let engine = match on_gpu {
@@ -59,6 +81,7 @@ pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, Eng
             // Only an absent library makes room for rten; a model that fails is a failure.
             Err(e) if choice.backend == Backend::Auto && e.kind == EngineErrorKind::Backend => {
                 why = format!(", because {e}");
+                reason.get_or_insert_with(|| e.to_string());
                 rten(bytes)?
             }
             Err(e) => return Err(e),
@@ -67,7 +90,7 @@ pub fn load(manifest: &Manifest, choice: &Choice) -> Result<Box<dyn Engine>, Eng
     check(manifest, engine.as_ref())?;
     let (asked, threads) = (choice.backend, choice.threads.max(1));
     log::info!("engine {place}: backend {} (asked for {asked}{why}), {threads} thread(s)", engine.backend());
-    Ok(engine)
+    Ok((engine, reason))
 }
 
 /// Holds the model's tensors against the manifest.
@@ -90,9 +113,13 @@ fn check(manifest: &Manifest, engine: &dyn Engine) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// The backends that this machine can run, in the order of preference.
+/// The backends that this machine can run, in the order of preference. Whether TensorRT has a plan for an engine shows
+/// when it is loaded.
 pub fn available(choice: &Choice) -> Vec<Backend> {
     let mut found = Vec::new();
+    if tensorrt::is_built_in() && tensorrt::probe().is_ok() {
+        found.push(Backend::TensorRt);
+    }
     if onnxruntime::find(choice.ort_dylib.as_deref()).is_ok() {
         found.push(Backend::OnnxRuntime);
     }

@@ -42,6 +42,10 @@ pub struct TensorSpec {
 pub trait Engine: Send {
     /// `"rten"`, `"onnxruntime"` or `"tensorrt"`.
     fn backend(&self) -> &'static str;
+    /// How it computes, `"fp16"` and the like, where that isn't what the manifest says.
+    fn precision(&self) -> Option<&'static str> {
+        None
+    }
     /// The input's name and shape.
     fn input(&self) -> &TensorSpec;
     /// The outputs in the model's order.

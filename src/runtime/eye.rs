@@ -1,8 +1,8 @@
 //! The vision thread: newest frame in, observation out, asleep unless a session is live. When its engine
 //! fails it takes the next rung; when there is none left it says so and stays alive for the watchdog.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
@@ -12,7 +12,7 @@ use crate::runtime::clock;
 use crate::runtime::heart::Heart;
 use crate::runtime::latency::Histogram;
 use crate::runtime::live::ToCounter;
-use crate::runtime::parts;
+use crate::runtime::status::Running;
 use crate::vision::TrayVision;
 
 /// How long the thread sleeps at most before it beats again.
@@ -31,14 +31,34 @@ pub struct EyeStats {
     pub latency: Histogram,
 }
 
+/// Builds the vision of the next rung after a failure; `None` when no rung is left.
+pub type NextRung = Box<dyn FnMut() -> Option<TrayVision> + Send>;
+
+/// A better vision on its way to the thread, with what lies below it. The thread takes it at its next idle moment.
+#[derive(Default)]
+pub struct Better(Mutex<Option<(TrayVision, NextRung)>>);
+
+impl Better {
+    /// Puts it where the thread looks, in place of one that wasn't taken yet.
+    pub fn put(&self, vision: TrayVision, next_rung: NextRung) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((vision, next_rung));
+    }
+
+    fn take(&self) -> Option<(TrayVision, NextRung)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// Everything the thread owns.
 pub struct Eye {
     /// The newest frame.
     pub reader: Reader,
     /// Pre-processing, engine, head and fusion.
     pub vision: TrayVision,
-    /// Builds the vision of the next rung after a failure; `None` when no rung is left.
-    pub next_rung: Box<dyn FnMut() -> Option<TrayVision> + Send>,
+    /// What to do after a failure.
+    pub next_rung: NextRung,
+    /// Where a better vision comes from.
+    pub better: Arc<Better>,
     /// Whether a session wants pictures.
     pub look: Arc<AtomicBool>,
     /// Where observations go.
@@ -58,6 +78,10 @@ impl Eye {
             self.heart.beat(clock::monotonic_ms());
             if blind || !self.look.load(Ordering::Relaxed) {
                 awake = false;
+                if let Some((vision, next_rung)) = self.better.take() {
+                    let _ = self.out.send(ToCounter::Engine(Running::of(&vision, None)));
+                    (self.vision, self.next_rung, blind) = (vision, next_rung, false);
+                }
                 std::thread::park_timeout(NAP);
                 continue;
             }
@@ -91,12 +115,12 @@ impl Eye {
                     log::error!("vision: {error}");
                     match (self.next_rung)() {
                         Some(vision) => {
-                            let _ = self.out.send(ToCounter::Rung(parts::rung(vision.backend())));
+                            let _ = self.out.send(ToCounter::Engine(Running::of(&vision, Some(error.to_string()))));
                             self.vision = vision;
                         }
                         None => {
                             blind = true;
-                            let _ = self.out.send(ToCounter::EngineFailed);
+                            let _ = self.out.send(ToCounter::EngineFailed(error.to_string()));
                         }
                     }
                 }

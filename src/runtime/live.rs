@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use till_link::Rung;
 
 use crate::capture::camera::State;
 use crate::capture::clock::Monotonic;
@@ -20,13 +19,16 @@ use crate::config::{CameraSource, Config, TriggerSource};
 use crate::counter::Counter;
 use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
 use crate::runtime::control::Control;
-use crate::runtime::eye::{Eye, EyeStats};
+use crate::runtime::eye::{Better, Eye, EyeStats};
 use crate::runtime::face::Face;
 use crate::runtime::heart::Heart;
-use crate::runtime::status::{self, CameraStatus, LinkStatus, OutboxStatus, SessionStatus, Status, ThreadStatus};
-use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts};
+use crate::runtime::plans::Watcher;
+use crate::runtime::status::{
+    self, CameraStatus, LinkStatus, OutboxStatus, Running, SessionStatus, Status, ThreadStatus,
+};
+use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts, triggers};
 use crate::trigger::RawEvent;
-use crate::trigger::script::{Player, Script};
+use crate::trigger::script::Script;
 use crate::vision::TrayObservation;
 
 /// Facts on their way to the counter; more than this many wait only when the disk hangs.
@@ -48,10 +50,12 @@ pub enum ToCounter {
     Tray(TrayObservation),
     /// Line or scale.
     Raw(RawEvent),
-    /// Another rung runs the detector.
-    Rung(Rung),
-    /// No engine works.
-    EngineFailed,
+    /// Another engine runs the detector.
+    Engine(Running),
+    /// No engine works; the last one's failure.
+    EngineFailed(String),
+    /// What lies in quarantine.
+    Quarantined(Vec<String>),
     /// The answer to a shopper's question, who is it.
     Face(u32, FaceSaid),
     /// New prices.
@@ -82,6 +86,8 @@ impl Live {
                     .map_err(|error| RuntimeError::new(RuntimeErrorKind::Config, "trigger", error.to_string()))?,
             ),
         };
+        // Looks at the plans before the engine does, so that none that comes meanwhile is missed.
+        let watcher = Watcher::of(config)?;
         let eyesight = parts::eyesight(config)?;
         parts::warn_of_missing(&catalogue, &eyesight.manifest);
         // The books are locked here: a second daemon on the same folder ends at this line.
@@ -104,14 +110,14 @@ impl Live {
             heart("control", 5_000),
         ];
         let [camera_heart, eye_heart, trigger_heart, counter_heart, control_heart] = hearts.clone();
+        let better = Arc::new(Better::default());
         let camera = Arc::new(Stats::default());
         let eye_stats = Arc::new(EyeStats::default());
         let script_done = Arc::new(AtomicBool::new(script.is_none()));
         let mut status =
             Status { schema: "till.status/1".into(), version: env!("CARGO_PKG_VERSION").into(), ..Status::default() };
         status.engine.name = eyesight.manifest.name.clone();
-        status.engine.precision = eyesight.manifest.precision.as_str().to_owned();
-        status.engine.backend = backend.to_owned();
+        status.engine.run_on(Running::of(&eyesight.vision, eyesight.reason.clone()));
         status.link.port = config.port.path.display().to_string();
         let status = Arc::new(Mutex::new(status));
         let mut live = Self {
@@ -156,7 +162,8 @@ impl Live {
         })?;
         let eye = Eye {
             reader,
-            next_rung: Box::new(eyesight.below()),
+            next_rung: parts::below(&eyesight.manifest, &eyesight.choice, backend),
+            better: Arc::clone(&better),
             vision: eyesight.vision,
             look: Arc::clone(&look),
             out: to_counter.clone(),
@@ -176,9 +183,13 @@ impl Live {
             }
         };
         live.hearts.extend(face.iter().flat_map(|face| face.hearts.iter().cloned()));
+        if let Some(watcher) = watcher {
+            let (stop, out, look) = (Arc::clone(&stop), to_counter.clone(), Arc::clone(&look));
+            live.spawn("plans", move || watcher.run(&better, &out, &look, &stop))?;
+        }
         live.spawn("triggers", {
             let (stop, camera, out, done) = (Arc::clone(&stop), Arc::clone(&camera), to_counter, script_done);
-            move || triggers(script.as_ref(), &camera, &out, &trigger_heart, &done, &stop)
+            move || triggers::run(script.as_ref(), &camera, &out, &trigger_heart, &done, &stop)
         })?;
         let desk = Desk {
             counter,
@@ -266,43 +277,6 @@ impl Live {
     }
 }
 
-/// Plays the script against the footage's own time. Without a script it only beats.
-fn triggers(
-    script: Option<&Script>,
-    camera: &Stats,
-    out: &Sender<ToCounter>,
-    heart: &Heart,
-    done: &AtomicBool,
-    stop: &AtomicBool,
-) {
-    let mut player = script.map(Player::new);
-    let mut first_frame_ms = None;
-    while !stop.load(Ordering::Relaxed) {
-        let now_ms = clock::monotonic_ms();
-        heart.beat(now_ms);
-        let Some(player) = player.as_mut().filter(|player| !player.is_done()) else {
-            done.store(true, Ordering::Relaxed);
-            std::thread::park_timeout(Duration::from_millis(250));
-            continue;
-        };
-        if first_frame_ms.is_none() && camera.frames.load(Ordering::Relaxed) > 0 {
-            first_frame_ms = Some(now_ms);
-        }
-        let Some(first_frame_ms) = first_frame_ms else {
-            std::thread::park_timeout(Duration::from_millis(5));
-            continue;
-        };
-        let at_ms = now_ms.saturating_sub(first_frame_ms);
-        player.due(at_ms, &mut |event| {
-            if out.try_send(ToCounter::Raw(event)).is_err() {
-                log::warn!("triggers: the counter is behind, an event was dropped");
-            }
-        });
-        let wait_ms = player.next_ms().map_or(5, |next_ms| next_ms.saturating_sub(at_ms).clamp(1, 50));
-        std::thread::park_timeout(Duration::from_millis(wait_ms));
-    }
-}
-
 /// The counter's thread and what it owns.
 struct Desk {
     counter: Counter,
@@ -367,11 +341,24 @@ impl Desk {
         match fact {
             ToCounter::Tray(observation) => self.counter.tray(now_ms, &observation),
             ToCounter::Raw(event) => self.counter.raw(now_ms, event),
-            ToCounter::Rung(rung) => self.counter.health(now_ms, Health::Rung(rung)),
-            ToCounter::EngineFailed => self.counter.health(now_ms, Health::EngineFailed(true)),
+            ToCounter::Engine(running) => {
+                self.counter.health(now_ms, Health::Rung(parts::rung(running.backend)));
+                self.counter.health(now_ms, Health::EngineFailed(false));
+                self.status().engine.run_on(running);
+            }
+            ToCounter::EngineFailed(reason) => {
+                self.counter.health(now_ms, Health::EngineFailed(true));
+                let engine = &mut self.status().engine;
+                (engine.backend, engine.reason) = ("none".into(), Some(reason));
+            }
+            ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
             ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
             ToCounter::Catalogue(catalogue) => self.catalogue = Some(catalogue),
         }
+    }
+
+    fn status(&self) -> std::sync::MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch_camera(&mut self, now_ms: u64) {
@@ -436,7 +423,7 @@ impl Desk {
         let view = self.counter.view();
         let books = self.counter.books();
         let link = books.stats();
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.status();
         status.uptime_s = now_ms.saturating_sub(self.started_ms) / 1_000;
         status.rss_bytes = status::rss_bytes();
         status.session = SessionStatus {

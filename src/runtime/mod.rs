@@ -11,8 +11,10 @@ pub mod latency;
 pub mod live;
 pub mod logger;
 pub mod parts;
+pub mod plans;
 pub mod status;
 pub mod supervisor;
+pub mod triggers;
 
 pub use error::{RuntimeError, RuntimeErrorKind};
 pub use live::Live;

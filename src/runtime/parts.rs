@@ -11,8 +11,9 @@ use crate::capture::gst::{GstOpener, Pace, Source};
 use crate::capture::test::{Step, TestOpener};
 use crate::capture::{Opener, PixelFormat};
 use crate::checkout::Catalogue;
-use crate::config::{Camera, CameraSource, Config, Face};
+use crate::config::{Camera, CameraSource, Config, Face, Int8};
 use crate::counter::{Counter, Observer, Rules, open_log};
+use crate::engine::tensorrt::{Precision, Want};
 use crate::engine::{Backend, Choice, EngineErrorKind, Manifest};
 use crate::outbox::{Limits, LogError, LogErrorKind};
 use crate::people::shelf::Shelf;
@@ -51,7 +52,27 @@ pub struct Eyesight {
     pub manifest: Manifest,
     /// Pre-processing, engine, head and fusion.
     pub vision: TrayVision,
-    choice: Choice,
+    /// Why no better backend runs it.
+    pub reason: Option<String>,
+    /// How it was loaded.
+    pub choice: Choice,
+}
+
+/// How the configuration wants the tray's engine run.
+pub fn choice(config: &Config) -> Choice {
+    let engine = &config.tray.engine;
+    let precision = match (engine.int8, engine.fp32) {
+        (Int8::IfFast | Int8::Always, _) => Precision::Int8,
+        (Int8::No, true) => Precision::Fp32,
+        (Int8::No, false) => Precision::Fp16,
+    };
+    Choice {
+        backend: engine.backend,
+        threads: engine.threads,
+        ort_dylib: engine.ort_dylib.clone(),
+        plans: Some(engine.plans.clone().unwrap_or_else(|| config.counter.state_dir.join("plans"))),
+        want: Want { precision: Some(precision), dla: engine.dla },
+    }
 }
 
 /// Reads the catalogue that the configuration names.
@@ -66,38 +87,42 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, RuntimeError> {
 pub fn eyesight(config: &Config) -> Result<Eyesight, RuntimeError> {
     let engine = &config.tray.engine;
     let manifest = Manifest::load(&engine.dir)?;
-    let mut choice = Choice {
-        backend: engine.backend,
-        threads: engine.threads,
-        ort_dylib: engine.ort_dylib.clone(),
-        ..Choice::default()
-    };
-    let loaded = match crate::engine::load(&manifest, &choice) {
+    let mut choice = choice(config);
+    let (loaded, reason) = match crate::engine::load::load_told(&manifest, &choice) {
         Err(error) if error.kind == EngineErrorKind::Backend && !engine.require => {
             log::warn!("{error}; taking the best that is there (set tray.engine.require = true to refuse)");
-            choice.backend = Backend::Auto;
-            crate::engine::load(&manifest, &choice)?
+            // The named one was just tried: what is below it is left.
+            choice.backend = if engine.backend == Backend::TensorRt { Backend::OnnxRuntime } else { Backend::Auto };
+            let below = crate::engine::load(&manifest, &choice);
+            let loaded = match below {
+                Err(_) if choice.backend == Backend::OnnxRuntime => {
+                    choice.backend = Backend::Rten;
+                    crate::engine::load(&manifest, &choice)
+                }
+                below => below,
+            };
+            (loaded?, Some(error.to_string()))
         }
         other => other?,
     };
+    choice.backend = engine.backend;
     let vision = TrayVision::new(&manifest, loaded, vision::Rules::for_manifest(&manifest))?;
-    Ok(Eyesight { manifest, vision, choice })
+    Ok(Eyesight { manifest, vision, reason, choice })
 }
 
-impl Eyesight {
-    /// Vision on the next rung below that loads; below rten there is none.
-    pub fn below(&self) -> impl FnMut() -> Option<TrayVision> + Send + 'static {
-        let (manifest, choice) = (self.manifest.clone(), self.choice.clone());
-        let mut rungs = rungs_below(self.vision.backend()).iter();
-        move || {
-            rungs.find_map(|&backend| {
-                let choice = Choice { backend, ..choice.clone() };
-                let engine = crate::engine::load(&manifest, &choice).map_err(|error| log::error!("{error}")).ok()?;
-                let rules = vision::Rules::for_manifest(&manifest);
-                TrayVision::new(&manifest, engine, rules).map_err(|error| log::error!("{error}")).ok()
-            })
-        }
-    }
+/// Vision on `backend`, or a word in the log.
+pub fn vision_on(manifest: &Manifest, choice: &Choice, backend: Backend) -> Option<TrayVision> {
+    let choice = Choice { backend, ..choice.clone() };
+    let engine = crate::engine::load(manifest, &choice).map_err(|error| log::error!("{error}")).ok()?;
+    let rules = vision::Rules::for_manifest(manifest);
+    TrayVision::new(manifest, engine, rules).map_err(|error| log::error!("{error}")).ok()
+}
+
+/// Vision on the next rung below `backend` that loads; below rten there is none.
+pub fn below(manifest: &Manifest, choice: &Choice, backend: &str) -> Box<dyn FnMut() -> Option<TrayVision> + Send> {
+    let (manifest, choice) = (manifest.clone(), choice.clone());
+    let mut rungs = rungs_below(backend).iter();
+    Box::new(move || rungs.find_map(|&backend| vision_on(&manifest, &choice, backend)))
 }
 
 /// The backends to try when `backend` failed while it ran, best first.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::run::Stats;
+use crate::vision::TrayVision;
 
 /// The whole answer; one JSON object.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -59,8 +60,14 @@ pub struct EngineStatus {
     pub name: String,
     /// `onnxruntime`, `rten`, `tensorrt`, or `none` in staff mode.
     pub backend: String,
-    /// As the manifest states.
+    /// How it computes: TensorRT's plan's word, else the manifest's.
     pub precision: String,
+    /// Why no better backend runs it, where one was tried.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// TensorRT's plans that were set aside, each with its reason.
+    #[serde(default)]
+    pub quarantined: Vec<String>,
     /// Frames that went through it.
     pub frames: u64,
     /// Failed inferences.
@@ -71,6 +78,33 @@ pub struct EngineStatus {
     pub latency_ms_p50: Option<f64>,
     /// Capture to observation, 99th percentile, milliseconds.
     pub latency_ms_p99: Option<f64>,
+}
+
+/// What runs the detector from now on.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// As in [`EngineStatus`].
+    pub backend: &'static str,
+    /// As in [`EngineStatus`].
+    pub precision: String,
+    /// As in [`EngineStatus`].
+    pub reason: Option<String>,
+}
+
+impl Running {
+    /// What `vision` runs on, and why on no better one.
+    pub fn of(vision: &TrayVision, reason: Option<String>) -> Self {
+        Self { backend: vision.backend(), precision: vision.precision().to_owned(), reason }
+    }
+}
+
+impl EngineStatus {
+    /// Another engine took over.
+    pub fn run_on(&mut self, running: Running) {
+        self.backend = running.backend.to_owned();
+        self.precision = running.precision;
+        self.reason = running.reason;
+    }
 }
 
 /// A camera.

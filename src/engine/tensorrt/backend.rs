@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::builder::Plan;
 use super::library::{Device, Failure, Library, Paths};
-use super::plans::{Key, Precision, Store};
+use super::plans::{Key, Precision, Store, Want};
 use super::run::{self, Context, Transfer};
 use crate::engine::{Engine, EngineError, EngineErrorKind, Manifest, TensorSpec};
 
@@ -17,6 +17,7 @@ pub struct TensorRt {
     plan: Plan,
     transfer: Transfer,
     precision: Precision,
+    dla: Option<u8>,
     context: Option<Context>,
     input_at: usize,
     output_at: Vec<usize>,
@@ -28,25 +29,41 @@ pub struct TensorRt {
 }
 
 /// The key of a model's plan on this machine.
-pub fn key(manifest: &Manifest, library: &Library, device: &Device, precision: Precision) -> Result<Key, EngineError> {
+pub fn key(
+    manifest: &Manifest,
+    library: &Library,
+    device: &Device,
+    precision: Precision,
+    dla: Option<u8>,
+) -> Result<Key, EngineError> {
     let info = library.info().map_err(|f| f.at(&manifest.name))?;
     let (model, library, device) = (manifest.sha256.clone(), info.to_string(), device.to_string());
-    Ok(Key { model, library, device, precision })
+    Ok(Key { model, library, device, precision, dla })
 }
 
 impl TensorRt {
-    /// Looks for a checked plan in `store`, in the order of [`Precision::ALL`], and loads it.
-    pub fn load(manifest: &Manifest, store: &Store, paths: &Paths) -> Result<Self, EngineError> {
+    /// Looks for a checked plan in `stores`, in the order of [`Want::candidates`], and loads it.
+    pub fn load(manifest: &Manifest, stores: &[Store], want: Want, paths: &Paths) -> Result<Self, EngineError> {
         let place = manifest.name.as_str();
         let library = Library::open(paths).map_err(|f| f.at(place))?;
         let device = library.probe().map_err(|f| f.at(place))?;
-        for precision in Precision::ALL {
-            let key = key(manifest, &library, &device, precision)?;
-            if let Some(plan) = store.serving(&key)? {
-                return Self::from_plan(place, library, &device, Plan(plan), precision);
+        for (precision, dla) in want.candidates() {
+            let key = key(manifest, &library, &device, precision, dla)?;
+            for store in stores {
+                let Some(plan) = store.serving(&key)? else { continue };
+                match Self::from_plan(place, Arc::clone(&library), &device, Plan(plan), precision, dla) {
+                    Ok(engine) => return Ok(engine),
+                    Err(e) => {
+                        // A plan that TensorRT itself refuses will be refused for ever; a GPU that is busy won't.
+                        if e.kind == EngineErrorKind::Model {
+                            store.set_aside(&key, &e.to_string())?;
+                        }
+                        log::warn!("{e}; another plan is looked for");
+                    }
+                }
             }
         }
-        let key = key(manifest, &library, &device, Precision::ALL[0])?;
+        let key = key(manifest, &library, &device, Precision::ALL[0], None)?;
         let message =
             format!("tensorrt: no checked plan for {} on {}: run `till engine build`", key.library, key.device);
         Err(EngineError::new(EngineErrorKind::Backend, place, message))
@@ -59,9 +76,10 @@ impl TensorRt {
         device: &Device,
         plan: Plan,
         precision: Precision,
+        dla: Option<u8>,
     ) -> Result<Self, EngineError> {
         let transfer = Transfer::of(device);
-        let mut context = context(&library, &plan, transfer).map_err(|f| f.at(place))?;
+        let mut context = context(&library, &plan, dla, transfer).map_err(|f| f.at(place))?;
         let model_error = |m: String| EngineError::new(EngineErrorKind::Model, place, format!("tensorrt: {m}"));
         let specs: Vec<(usize, bool, TensorSpec)> = context
             .tensors()
@@ -78,13 +96,15 @@ impl TensorRt {
         let (output_at, outputs) = outputs.into_iter().map(|(i, _, spec)| (i, spec)).unzip();
         let place = place.to_owned();
         let (context, spare) = (Some(context), Vec::new());
-        log::info!("engine {place}: plan {precision} on {device}, input and outputs {}", transfer.as_str());
+        let core = dla.map(|core| format!(" (DLA core {core})")).unwrap_or_default();
+        log::info!("engine {place}: plan {precision} on {device}{core}, input and outputs {}", transfer.as_str());
         Ok(Self {
             place,
             library,
             plan,
             transfer,
             precision,
+            dla,
             context,
             input_at,
             output_at,
@@ -93,11 +113,6 @@ impl TensorRt {
             spare,
             ran: false,
         })
-    }
-
-    /// How the plan computes.
-    pub fn precision(&self) -> Precision {
-        self.precision
     }
 
     /// How values travel.
@@ -112,7 +127,7 @@ impl TensorRt {
         self.context = None;
         self.spare = input;
         self.library.reset()?;
-        let mut context = context(&self.library, &self.plan, self.transfer)?;
+        let mut context = context(&self.library, &self.plan, self.dla, self.transfer)?;
         context.host_mut(self.input_at).copy_from_slice(&self.spare);
         context.infer()?;
         self.context = Some(context);
@@ -121,13 +136,18 @@ impl TensorRt {
     }
 }
 
-fn context(library: &Arc<Library>, plan: &Plan, transfer: Transfer) -> Result<Context, Failure> {
-    Context::new(run::Engine::load(library, plan)?, transfer)
+fn context(library: &Arc<Library>, plan: &Plan, dla: Option<u8>, transfer: Transfer) -> Result<Context, Failure> {
+    Context::new(run::Engine::load(library, plan, dla)?, transfer)
 }
 
 impl Engine for TensorRt {
     fn backend(&self) -> &'static str {
         "tensorrt"
+    }
+
+    fn precision(&self) -> Option<&'static str> {
+        // A strongly typed plan computes as the model says.
+        (self.precision != Precision::Model).then(|| self.precision.as_str())
     }
 
     fn input(&self) -> &TensorSpec {

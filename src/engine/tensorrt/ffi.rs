@@ -112,6 +112,7 @@ unsafe extern "C" {
         lib: *mut Lib,
         plan: *const c_void,
         length: usize,
+        dla_core: i32,
         engine: *mut *mut Engine,
         error: *mut Error,
     ) -> i32;

@@ -65,8 +65,9 @@ impl Failure {
     /// As the room's error.
     pub fn at(self, place: &str) -> EngineError {
         let kind = match self.code {
-            Code::Library | Code::Version | Code::Cuda | Code::Unsupported => EngineErrorKind::Backend,
-            Code::Parse | Code::Build | Code::Load | Code::Create => EngineErrorKind::Model,
+            // No object: memory may be short, which is not the plan's fault.
+            Code::Library | Code::Version | Code::Cuda | Code::Unsupported | Code::Create => EngineErrorKind::Backend,
+            Code::Parse | Code::Build | Code::Load => EngineErrorKind::Model,
             _ => EngineErrorKind::Run,
         };
         EngineError::new(kind, place, format!("tensorrt: {self}"))

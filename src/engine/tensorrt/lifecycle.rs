@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::backend::{self, TensorRt};
-use super::builder::{Builder, Plan};
+use super::builder::{Builder, Calibration, Calibrator, Plan};
 use super::library::{Code, Device, Library, Paths};
 use super::plans::{Check, Key, Precision, Store};
 use super::watch::{self, Limits};
@@ -21,6 +21,8 @@ pub struct Order {
     pub precision: Precision,
     /// Take FP16 instead of refusing INT8 on a board that isn't fast at it.
     pub if_fast: bool,
+    /// Build for this DLA core.
+    pub dla: Option<u8>,
     /// The builder's limits.
     pub limits: Limits,
     /// Build even if a checked plan is there.
@@ -60,17 +62,21 @@ pub struct Task<'a> {
     pub timing: PathBuf,
     /// How to compute.
     pub precision: Precision,
+    /// The DLA core.
+    pub dla: Option<u8>,
+    /// The model, the library and the GPU.
+    pub key: &'a Key,
 }
 
-/// Makes a plan for `manifest` in `store`. `child` makes the command that carries out a [`Task`], `reference` is the
-/// same model on the CPU, `inputs` are what both are compared on, `tell` hears of progress.
+/// Makes a plan for `manifest` in `store`. `child` makes the command that carries out a [`Task`]; `check` holds the
+/// fresh plan against the same model on the CPU ([`compare`]) and may refuse it, as [`tolerance`] may; `tell` hears of
+/// progress.
 pub fn renew(
     manifest: &Manifest,
     store: &Store,
     order: &Order,
     child: impl FnOnce(&Task<'_>) -> Command,
-    reference: &mut dyn Engine,
-    inputs: &[Vec<f32>],
+    check: impl FnOnce(Box<dyn Engine>, Precision) -> Result<Check, EngineError>,
     mut tell: impl FnMut(&str),
 ) -> Result<(Key, Outcome), EngineError> {
     let place = manifest.name.as_str();
@@ -85,7 +91,7 @@ pub fn renew(
     };
     let no_gpu =
         Device { capability: (0, 0), multiprocessors: 0, integrated: false, can_map: false, cuda: (0, 0), memory: 0 };
-    let key = backend::key(manifest, &library, device.as_ref().unwrap_or(&no_gpu), precision)?;
+    let key = backend::key(manifest, &library, device.as_ref().unwrap_or(&no_gpu), precision, order.dla)?;
     if !order.force && store.serving(&key)?.is_some() {
         return Ok((key, Outcome::UpToDate));
     }
@@ -97,9 +103,9 @@ pub fn renew(
             return Ok((key, Outcome::Unchecked(f.to_string())));
         }
     };
-    tell(&format!("compares the plan with {} on {} inputs", reference.backend(), inputs.len()));
-    let compared = TensorRt::from_plan(place, library, &device, plan.clone(), precision)
-        .and_then(|mut fresh| compare(&mut fresh, reference, inputs))
+    tell("compares the plan with the CPU");
+    let compared = TensorRt::from_plan(place, library, &device, plan.clone(), precision, order.dla)
+        .and_then(|fresh| check(Box::new(fresh), precision))
         .and_then(|check| {
             let limit = tolerance(precision);
             // Written so that NaN fails too.
@@ -149,7 +155,8 @@ fn build(
 ) -> Result<Plan, EngineError> {
     let place = manifest.name.as_str();
     let plan = store.path(key).with_extension("building");
-    let task = Task { dir: &manifest.dir, plan, timing: store.timing_path(key), precision: key.precision };
+    let task =
+        Task { dir: &manifest.dir, plan, timing: store.timing_path(key), precision: key.precision, dla: key.dla, key };
     store.make()?;
     let start = Instant::now();
     tell(&format!("builds {} for {} on {}", key.precision, key.library, key.device));
@@ -180,14 +187,33 @@ fn progress(line: &str, elapsed_s: f64) -> Option<String> {
     Some(format!("{phase}: {step} of {steps}, {elapsed_s:.0} s so far, about {left:.0} s left in this phase"))
 }
 
-/// What the child does: builds, and leaves plan and timings in the task's files.
-pub fn carry_out(
-    task: &Task<'_>,
-    workspace_bytes: u64,
-    paths: &Paths,
-    mut say: impl FnMut(&str),
-) -> Result<(), EngineError> {
-    let manifest = Manifest::load(task.dir)?;
+/// What the child is told, in its own process.
+pub struct Job<'a> {
+    /// The model.
+    pub manifest: &'a Manifest,
+    /// File for the plan.
+    pub plan: &'a Path,
+    /// File with timings.
+    pub timing: &'a Path,
+    /// How to compute.
+    pub precision: Precision,
+    /// The DLA core.
+    pub dla: Option<u8>,
+    /// Of TensorRT's workspace.
+    pub workspace_bytes: u64,
+    /// INT8's ranges, for a model without Q/DQ nodes.
+    pub calibrator: Option<(Calibration, &'a mut dyn Calibrator)>,
+}
+
+/// Whether a model says its INT8 ranges itself.
+pub fn is_quantised(onnx: &[u8]) -> bool {
+    const NODE: &[u8] = b"QuantizeLinear";
+    onnx.windows(NODE.len()).any(|w| w == NODE)
+}
+
+/// What the child does: builds, and leaves plan and timings in the job's files.
+pub fn carry_out(mut task: Job<'_>, paths: &Paths, mut say: impl FnMut(&str)) -> Result<(), EngineError> {
+    let manifest = task.manifest;
     let place = manifest.name.as_str();
     let onnx = manifest.model_bytes()?;
     let library = Library::open(paths).map_err(|f| f.at(place))?;
@@ -195,13 +221,27 @@ pub fn carry_out(
         say(&format!("step {step} of {steps} {phase}"));
         true
     };
-    let mut builder = Builder::new(&library, workspace_bytes)
-        .timing_cache(std::fs::read(&task.timing).unwrap_or_default())
+    let mut builder = Builder::new(&library, task.workspace_bytes)
+        .timing_cache(std::fs::read(task.timing).unwrap_or_default())
         .progress(&mut report);
+    if let Some(core) = task.dla {
+        builder = builder.dla(core.into());
+    }
     builder = match task.precision {
         Precision::Fp16 => builder.fp16(true),
         // Layers that INT8 doesn't suit may take FP16 where the board has it.
-        Precision::Int8 => builder.fp16(library.platform().is_ok_and(|p| p.fp16)).int8(None),
+        Precision::Int8 => {
+            let calibrator = match &mut task.calibrator {
+                _ if is_quantised(&onnx) => None,
+                Some((kind, source)) => Some((*kind, manifest.input.elements(), &mut **source as &mut dyn Calibrator)),
+                None => {
+                    let message = "tensorrt: INT8 needs ranges: name a folder of pictures with --calibrate, or take a \
+                                   model with Q/DQ nodes";
+                    return Err(EngineError::new(EngineErrorKind::Model, place, message));
+                }
+            };
+            builder.fp16(library.platform().is_ok_and(|p| p.fp16)).int8(calibrator)
+        }
         Precision::Fp32 | Precision::Model => builder,
     };
     let (plan, timings) = builder.build(&onnx).map_err(|f| {
@@ -213,10 +253,10 @@ pub fn carry_out(
         std::fs::write(path, bytes)
             .map_err(|e| EngineError::new(EngineErrorKind::Backend, path.display().to_string(), e.to_string()))
     };
-    write(&task.plan, &plan.0)?;
+    write(task.plan, &plan.0)?;
     if !timings.is_empty() {
         // Only the next build's speed hangs on it.
-        let _ = write(&task.timing, &timings);
+        let _ = write(task.timing, &timings);
     }
     Ok(())
 }
@@ -241,7 +281,7 @@ pub fn compare(fresh: &mut dyn Engine, reference: &mut dyn Engine, inputs: &[Vec
             }
         }
     }
-    Ok(Check { reference: reference.backend().to_owned(), inputs: inputs.len(), difference: worst })
+    Ok(Check { reference: reference.backend().to_owned(), inputs: inputs.len(), difference: worst, carts: None })
 }
 
 fn feed(engine: &mut dyn Engine, input: &[f32]) -> Result<(), EngineError> {

@@ -21,7 +21,7 @@ pub mod plans;
 pub mod run;
 pub mod watch;
 
-pub use plans::{Key, Precision, Store};
+pub use plans::{Key, Precision, Store, Want};
 
 use super::{Engine, EngineError, EngineErrorKind, Manifest};
 
@@ -29,18 +29,31 @@ use super::{Engine, EngineError, EngineErrorKind, Manifest};
 #[cfg(not(feature = "tensorrt"))]
 const WITHOUT: &str = "this till was built without TensorRT; set backend to \"auto\", \"onnxruntime\" or \"rten\"";
 
-/// Loads the checked plan of `manifest`'s model from `store` for the library and GPU of this machine. An error of any
-/// kind means that this rung can't be had, and the next one can.
+/// Loads the checked plan of `manifest`'s model that `want` puts first, from the first of `stores` that has one for the
+/// library and GPU of this machine. An error of any kind means that this rung can't be had, and the next one can.
 #[cfg(feature = "tensorrt")]
-pub fn load(manifest: &Manifest, store: &Store) -> Result<Box<dyn Engine>, EngineError> {
-    let engine = backend::TensorRt::load(manifest, store, &library::Paths::default());
+pub fn load(manifest: &Manifest, stores: &[Store], want: Want) -> Result<Box<dyn Engine>, EngineError> {
+    let engine = backend::TensorRt::load(manifest, stores, want, &library::Paths::default());
     engine.map(|e| Box::new(e) as Box<dyn Engine>).map_err(|e| EngineError { kind: EngineErrorKind::Backend, ..e })
 }
 
 /// As with the feature; always an error.
 #[cfg(not(feature = "tensorrt"))]
-pub fn load(manifest: &Manifest, _store: &Store) -> Result<Box<dyn Engine>, EngineError> {
+pub fn load(manifest: &Manifest, _stores: &[Store], _want: Want) -> Result<Box<dyn Engine>, EngineError> {
     Err(EngineError::new(EngineErrorKind::Backend, manifest.name.as_str(), WITHOUT))
+}
+
+/// Whether libraries and GPU are here, whatever plans there are; else why not.
+#[cfg(feature = "tensorrt")]
+pub fn probe() -> Result<(), EngineError> {
+    let library = library::Library::open(&library::Paths::default());
+    library.and_then(|library| library.probe()).map(|_| ()).map_err(|f| f.at("tensorrt"))
+}
+
+/// As with the feature; always an error.
+#[cfg(not(feature = "tensorrt"))]
+pub fn probe() -> Result<(), EngineError> {
+    Err(EngineError::new(EngineErrorKind::Backend, "tensorrt", WITHOUT))
 }
 
 /// Whether this program can use TensorRT at all.

@@ -73,13 +73,38 @@ pub struct Key {
     pub device: String,
     /// How it computes.
     pub precision: Precision,
+    /// The DLA core it is for; `None` is the GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dla: Option<u8>,
+}
+
+/// Which of a model's plans a counter wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Looked for first; the others in the order of [`Precision::ALL`].
+    pub precision: Option<Precision>,
+    /// A plan for this DLA core goes before one for the GPU.
+    pub dla: Option<u8>,
+}
+
+impl Want {
+    /// What may serve, best first.
+    pub fn candidates(self) -> impl Iterator<Item = (Precision, Option<u8>)> {
+        let places = self.dla.map(Some).into_iter().chain([None]);
+        let first = move |p: &Precision| Some(*p) == self.precision;
+        let all = || Precision::ALL.into_iter();
+        let order = move || all().filter(move |p| first(p)).chain(all().filter(move |p| !first(p)));
+        places.flat_map(move |place| order().map(move |p| (p, place)))
+    }
 }
 
 impl Key {
     /// The file's name without its ending.
     pub fn stem(&self) -> String {
-        let text = [&self.model, &self.library, &self.device, self.precision.as_str()].join("\n");
-        format!("{}-{}", self.precision, &hex(&[text.as_bytes()])[..32])
+        let mut text = [&self.model, &self.library, &self.device, self.precision.as_str()].join("\n");
+        let place = self.dla.map(|core| format!("dla{core}-")).unwrap_or_default();
+        text.push_str(&place);
+        format!("{}-{place}{}", self.precision, &hex(&[text.as_bytes()])[..32])
     }
 }
 
@@ -93,6 +118,9 @@ pub struct Check {
     pub inputs: usize,
     /// Largest difference, relative where a value is above 1.
     pub difference: f32,
+    /// Pictures on which both saw the same cart; `None` where there was nothing to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carts: Option<usize>,
 }
 
 /// The line before the bytes.
@@ -120,6 +148,50 @@ impl Store {
     /// The plans of an engine: in `dir`, else in `plans` beside its model.
     pub fn of(manifest: &Manifest, dir: Option<&Path>) -> Self {
         Self::new(dir.map_or_else(|| manifest.dir.join("plans"), Path::to_path_buf))
+    }
+
+    /// Every place where an engine's plans may lie: `dir` where one is named, then `plans` beside its model.
+    pub fn all_of(manifest: &Manifest, dir: Option<&Path>) -> Vec<Self> {
+        let named = dir.map(|dir| Self::of(manifest, Some(dir)));
+        named.into_iter().chain([Self::of(manifest, None)]).collect()
+    }
+
+    /// Name, time of change and length of each plan that lies here: another list means another plan.
+    pub fn listing(&self) -> Vec<(String, Option<std::time::SystemTime>, u64)> {
+        let mut list: Vec<_> = self
+            .entries(".plan")
+            .filter_map(|(name, path)| {
+                let meta = std::fs::metadata(path).ok()?;
+                Some((name, meta.modified().ok(), meta.len()))
+            })
+            .collect();
+        list.sort();
+        list
+    }
+
+    /// What was set aside, each with its reason.
+    pub fn quarantined(&self) -> Vec<String> {
+        let reason = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+        let mut list: Vec<String> =
+            self.entries(".bad.txt").map(|(name, path)| format!("{name}: {}", reason(&path))).collect();
+        list.sort();
+        list
+    }
+
+    /// Files with this ending: name without it, and path.
+    fn entries(&self, ending: &'static str) -> impl Iterator<Item = (String, PathBuf)> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten();
+        entries.filter_map(move |entry| {
+            let path = entry.ok()?.path();
+            let name = path.file_name()?.to_str()?.strip_suffix(ending)?.to_owned();
+            Some((name, path))
+        })
+    }
+
+    /// Where what a calibration found lies. It belongs to a model, a kind and a list of pictures.
+    pub fn calibration_path(&self, key: &Key, kind: &str, pictures: &str) -> PathBuf {
+        let text = [key.model.as_str(), &key.library, kind, pictures].join("\n");
+        self.dir.join(format!("{kind}-{}.calibration", &hex(&[text.as_bytes()])[..32]))
     }
 
     /// Where the plan of `key` lies or would lie.
@@ -157,10 +229,18 @@ impl Store {
 
     /// Writes the plan of `key` in place of an older one, all or nothing.
     pub fn write(&self, key: &Key, check: Option<Check>, plan: &[u8]) -> Result<(), EngineError> {
+        let checked = check.is_some();
         let header = Header { key: key.clone(), check };
         let line = serde_json::to_string(&header).map_err(|e| error(&self.dir, e.to_string()))? + "\n";
         let hash = hex(&[line.as_bytes(), plan]);
-        self.replace(&self.path(key), &[MAGIC.as_bytes(), hash.as_bytes(), b" ", line.as_bytes(), plan])
+        self.replace(&self.path(key), &[MAGIC.as_bytes(), hash.as_bytes(), b" ", line.as_bytes(), plan])?;
+        if checked {
+            // What was wrong with the one before is told no more.
+            let aside = self.path(key).with_extension("bad");
+            let _ = std::fs::remove_file(aside.with_extension("bad.txt"));
+            let _ = std::fs::remove_file(aside);
+        }
+        Ok(())
     }
 
     /// Writes what is no plan, such as timings, in the same way.
@@ -245,11 +325,12 @@ mod tests {
             library: "TensorRT 8.2.1".into(),
             device: "sm53-1sm-3964mib".into(),
             precision: Precision::Fp16,
+            dla: None,
         }
     }
 
     fn check() -> Option<Check> {
-        Some(Check { reference: "rten".into(), inputs: 3, difference: 0.001 })
+        Some(Check { reference: "rten".into(), inputs: 3, difference: 0.001, carts: Some(3) })
     }
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -273,6 +354,7 @@ mod tests {
             |k: &mut Key| k.device = "sm72-6sm-7773mib".into(),
             |k: &mut Key| k.model = "cd".repeat(32),
             |k: &mut Key| k.precision = Precision::Fp32,
+            |k: &mut Key| k.dla = Some(0),
         ] {
             let mut other = key();
             change(&mut other);
@@ -319,6 +401,21 @@ mod tests {
         let aside = store.path(&key()).with_extension("bad");
         assert_eq!(std::fs::read(&aside).unwrap(), b"wrong numbers");
         assert_eq!(std::fs::read_to_string(aside.with_extension("bad.txt")).unwrap(), "outputs differ\n");
+        assert_eq!(store.quarantined(), [format!("{}: outputs differ", key().stem())]);
+        // A good plan of the same key ends it, and is another plan to whoever watches.
+        let before = store.listing();
+        store.write(&key(), check(), b"newer").unwrap();
+        assert_eq!(store.quarantined(), [""; 0]);
+        assert_ne!(store.listing(), before);
+    }
+
+    #[test]
+    fn what_is_wanted_goes_first_and_nothing_is_left_out() {
+        let all: Vec<_> = Want::default().candidates().collect();
+        assert_eq!(all, Precision::ALL.map(|p| (p, None)));
+        let want = Want { precision: Some(Precision::Int8), dla: Some(1) };
+        let all: Vec<_> = want.candidates().collect();
+        assert_eq!((all.len(), all[0], all[4]), (8, (Precision::Int8, Some(1)), (Precision::Int8, None)));
     }
 
     #[test]

@@ -43,12 +43,19 @@ pub struct Engine {
 unsafe impl Send for Engine {}
 
 impl Engine {
-    /// Loads a plan.
-    pub fn load(library: &Arc<Library>, plan: &Plan) -> Result<Self, Failure> {
+    /// Loads a plan, onto a DLA core where it was built for one.
+    pub fn load(library: &Arc<Library>, plan: &Plan, dla: Option<u8>) -> Result<Self, Failure> {
         let (mut raw, mut error) = (std::ptr::null_mut(), ffi::Error::default());
         // SAFETY: the plan outlives the call, which copies what it needs.
         let code = unsafe {
-            ffi::till_trt_engine_load(library.raw(), plan.0.as_ptr().cast(), plan.0.len(), &raw mut raw, &raw mut error)
+            ffi::till_trt_engine_load(
+                library.raw(),
+                plan.0.as_ptr().cast(),
+                plan.0.len(),
+                dla.map_or(-1, i32::from),
+                &raw mut raw,
+                &raw mut error,
+            )
         };
         library.check(code, &error)?;
         let raw = NonNull::new(raw).ok_or_else(|| failure(Code::Load, "load gave no engine"))?;

@@ -464,7 +464,7 @@ const void *till_trt_blob_data(const till_trt_blob *blob) { return blob->bytes.d
 size_t till_trt_blob_length(const till_trt_blob *blob) { return blob->bytes.size(); }
 void till_trt_blob_free(till_trt_blob *blob) { delete blob; }
 
-int32_t till_trt_engine_load(till_trt *lib, const void *plan, size_t length, till_trt_engine **out,
+int32_t till_trt_engine_load(till_trt *lib, const void *plan, size_t length, int32_t dla_core, till_trt_engine **out,
                              till_trt_error *error) {
     return guarded(error, [&]() -> int32_t {
         if (lib == nullptr || plan == nullptr || out == nullptr) return fail(error, TILL_TRT_ARGUMENT, 0, "plan");
@@ -473,6 +473,13 @@ int32_t till_trt_engine_load(till_trt *lib, const void *plan, size_t length, til
         engine->runtime.reset(
             static_cast<nvinfer1::IRuntime *>(lib->create_runtime(&lib->logger, NV_TENSORRT_VERSION)));
         if (!engine->runtime) return fail(error, TILL_TRT_CREATE, 0, "no runtime");
+        if (dla_core >= 0) {
+#if RTX
+            return fail(error, TILL_TRT_UNSUPPORTED, 0, "TensorRT-RTX has no DLA");
+#else
+            engine->runtime->setDLACore(dla_core);
+#endif
+        }
         engine->engine.reset(engine->runtime->deserializeCudaEngine(plan, length));
         if (!engine->engine) return fail(error, TILL_TRT_LOAD, 0, "the plan is refused");
         *out = engine.release();

@@ -140,9 +140,9 @@ const void *till_trt_blob_data(const till_trt_blob *blob);
 size_t till_trt_blob_length(const till_trt_blob *blob);
 void till_trt_blob_free(till_trt_blob *blob);
 
-/* Loading. */
-int32_t till_trt_engine_load(till_trt *lib, const void *plan, size_t length, till_trt_engine **engine,
-                             till_trt_error *error);
+/* Loading; dla_core as in the build, -1 for none. */
+int32_t till_trt_engine_load(till_trt *lib, const void *plan, size_t length, int32_t dla_core,
+                             till_trt_engine **engine, till_trt_error *error);
 void till_trt_engine_free(till_trt_engine *engine);
 int32_t till_trt_engine_count(till_trt_engine *engine, int32_t *count, till_trt_error *error);
 int32_t till_trt_engine_tensor(till_trt_engine *engine, int32_t index, till_trt_tensor *tensor, till_trt_error *error);

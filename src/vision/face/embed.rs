@@ -65,6 +65,11 @@ impl Embedder {
         self.engine.backend()
     }
 
+    /// How it computes, where that isn't what its manifest says.
+    pub fn precision(&self) -> Option<&'static str> {
+        self.engine.precision()
+    }
+
     /// Replaces `out` by the unit vector of `face` in `picture`. Allocates nothing if `out` has room.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ pub struct TrayVision {
     head: Head,
     nms: Nms,
     score: f32,
+    precision: String,
     found: Vec<Detection>,
     kept: Vec<Detection>,
     fusion: Fusion,
@@ -45,6 +46,7 @@ impl TrayVision {
             preprocessor: Preprocessor::new(&manifest.input),
             nms,
             score: manifest.thresholds.score,
+            precision: engine.precision().unwrap_or(&manifest.precision).to_owned(),
             found: Vec::with_capacity(head.boxes_max()),
             kept: Vec::with_capacity(DETECTIONS_MAX),
             fusion: Fusion::new(rules),
@@ -105,6 +107,11 @@ impl TrayVision {
     /// Name of the engine's backend.
     pub fn backend(&self) -> &'static str {
         self.engine.backend()
+    }
+
+    /// How the engine computes: the plan's word, else the manifest's.
+    pub fn precision(&self) -> &str {
+        &self.precision
     }
 
     /// Least score of a detection that [`TrayVision::observe`] counts.

@@ -157,6 +157,7 @@ public:
 class IRuntime {
 public:
     virtual ~IRuntime() noexcept = default;
+    virtual void setDLACore(int32_t core) noexcept = 0;
     virtual ICudaEngine *deserializeCudaEngine(const void *blob, std::size_t size) noexcept = 0;
 };
 

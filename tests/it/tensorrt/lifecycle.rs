@@ -8,18 +8,18 @@ use till::engine::tensorrt::library::header;
 
 use super::stub::Stub;
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A stub under its sonames, and an engine's folder that may be written to.
-struct Bench {
-    stub: Stub,
-    engine: PathBuf,
+pub struct Bench {
+    pub stub: Stub,
+    pub engine: PathBuf,
 }
 
 impl Bench {
-    fn new(engine: &str) -> Option<Self> {
+    pub fn new(engine: &str) -> Option<Self> {
         let stub = Stub::new()?;
         let (major, _, rtx) = header();
         let (infer, parser) = if rtx {
@@ -38,13 +38,13 @@ impl Bench {
         Some(Self { stub, engine: folder })
     }
 
-    fn till(&self, args: &[&str]) -> Output {
+    pub fn till(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_till"));
         command.args(args).env("LD_LIBRARY_PATH", self.stub.path()).current_dir(root()).output().unwrap()
     }
 
     /// Builds with more arguments; the exit code and the engine's row.
-    fn build(&self, more: &[&str]) -> (i32, Value) {
+    pub fn build(&self, more: &[&str]) -> (i32, Value) {
         let engine = self.engine.to_str().unwrap();
         let done = self.till(&[&["engine", "build", engine, "--json"], more].concat());
         let talk = String::from_utf8_lossy(&done.stderr);
@@ -53,7 +53,7 @@ impl Bench {
         (done.status.code().unwrap(), json["engines"][0].clone())
     }
 
-    fn files(&self) -> Vec<String> {
+    pub fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.engine.join("plans")).into_iter().flatten();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -132,33 +132,54 @@ fn check_and_bench_name_tensorrt_beside_the_others_once_it_has_a_plan() {
 }
 
 #[test]
-fn the_demo_store_sells_on_tensorrt_and_goes_on_when_the_gpu_is_lost() {
-    let Some(bench) = Bench::new("engines/demo") else { return };
-    let (exit, row) = bench.build(&[]);
-    assert_eq!(exit, 0, "{row}");
-    // The demo store with this engine's folder in place of its own.
-    let store = bench.stub.path().join("demo");
-    std::fs::create_dir(&store).unwrap();
-    let text = std::fs::read_to_string(root().join("demo/till.toml")).unwrap();
-    let dir = text.lines().find(|l| l.trim_start().starts_with("dir ")).expect("demo/till.toml names its engine");
-    let ours = format!("dir = {:?}", bench.engine);
-    std::fs::write(store.join("till.toml"), text.replace(dir, &ours)).unwrap();
-    for name in ["catalogue.csv", "clips"] {
-        std::os::unix::fs::symlink(root().join("demo").join(name), store.join(name)).unwrap();
+fn int8_is_refused_taken_or_replaced_by_what_the_board_is_fast_at_and_calibrated_on_pictures() {
+    let Some(bench) = Bench::new("tests/data/blobs") else { return };
+    let (major, minor, rtx) = header();
+    if rtx || major >= 11 {
+        return println!("skipped: TensorRT {major}.{minor} is strongly typed");
     }
-    let demo = || {
-        let done = bench.till(&["demo", "--fast", "--json", "--store", store.to_str().unwrap(), "--clip", "one-item"]);
-        let talk = String::from_utf8_lossy(&done.stderr).into_owned();
-        let json: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {talk}"));
-        (json, talk)
+    let pictures = bench.stub.path().join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    for name in ["rgb.jpg", "rgb.png", "grey.png"] {
+        std::fs::copy(root().join("tests/data/pictures").join(name), pictures.join(name)).unwrap();
+    }
+    let pictures = pictures.to_str().unwrap();
+    let int8 = |more: &[&str]| bench.build(&[&["--precision", "int8", "--force"], more].concat());
+    // A Nano.
+    bench.stub.plant("device 5 3 1");
+    let (exit, row) = int8(&[]);
+    assert!(exit == 6 && row["problem"].as_str().unwrap().contains("no fast INT8"), "{row}");
+    let (exit, row) = int8(&["--if-fast"]);
+    assert_eq!((exit, &row["precision"]), (0, &Value::from("fp16")), "{row}");
+    let (_, row) = bench.build(&["--dla", "0", "--force"]);
+    assert!(row["problem"].as_str().unwrap().contains("this board has 0 DLA cores"), "{row}");
+    // An Orin.
+    bench.stub.plant("device 8 7 1");
+    let (_, row) = int8(&[]);
+    assert!(row["problem"].as_str().unwrap().contains("--calibrate"), "{row}");
+    let caches = || -> Vec<String> {
+        let names = bench.files().into_iter().filter(|f| f.ends_with(".calibration"));
+        names.map(|f| std::fs::read_to_string(bench.engine.join("plans").join(f)).unwrap()).collect()
     };
-    let (json, talk) = demo();
-    assert_eq!(json["backend"], "tensorrt", "{talk}");
-    assert_eq!(json["matched"], json["expected"], "{json}");
-    // Without a GPU the same receipts come from the CPU, and the log says why, once.
-    bench.stub.plant("nogpu");
-    let (json, talk) = demo();
-    assert_ne!(json["backend"], "tensorrt");
-    assert_eq!(json["matched"], json["expected"], "{json}");
-    assert_eq!(talk.matches("CUDA sees no GPU").count(), 1, "{talk}");
+    let (exit, row) = int8(&["--pictures", pictures]);
+    assert_eq!((exit, &row["precision"], &row["check"]["carts"]), (0, &"int8".into(), &3.into()), "{row}");
+    // Numbers that pass, but move a box so that it is counted twice: not the same cart.
+    bench.stub.plant("device 8 7 1\ncoarse");
+    let (exit, bad) = int8(&["--pictures", pictures]);
+    assert!(exit == 6 && bad["problem"].as_str().unwrap().contains("not the same cart"), "{bad}");
+    bench.stub.plant("device 8 7 1");
+    let found = caches();
+    assert!(found.len() == 1 && found[0].starts_with("stub entropy batches 3 of 1 from "), "{found:?}");
+    // What was found is kept: the same pictures aren't read again, as the marked file shows.
+    let cache = bench.files().into_iter().find(|f| f.ends_with(".calibration")).unwrap();
+    std::fs::write(bench.engine.join("plans").join(cache), "marked").unwrap();
+    assert_eq!(int8(&["--calibrate", pictures]).0, 0);
+    assert_eq!(caches(), ["marked"]);
+    assert_eq!(int8(&["--calibrate", pictures, "--calibration", "min-max"]).0, 0);
+    assert!(caches().iter().any(|c| c.starts_with("stub min-max batches 3")), "{:?}", caches());
+    // A DLA core has plans of its own, and only two are there.
+    let (exit, row) = bench.build(&["--dla", "1"]);
+    assert_eq!((exit, &row["dla"]), (0, &1.into()), "{row}");
+    assert!(row["plan"].as_str().unwrap().contains("fp16-dla1-"), "{row}");
+    assert!(bench.build(&["--dla", "2"]).1["problem"].as_str().unwrap().contains("this board has 2 DLA cores"));
 }

@@ -86,7 +86,7 @@ fn every_engine_of_the_project_becomes_a_plan_without_a_gpu_and_loading_it_fails
         println!("{}: {info}, plan of {} bytes, {steps} steps", manifest.name, plan.0.len());
         assert!(plan.0.len() > 100_000, "{}: {} bytes", manifest.name, plan.0.len());
         assert!(steps > 0);
-        match Engine::load(&library, &plan) {
+        match Engine::load(&library, &plan, None) {
             // A machine with a GPU may run this test too.
             Ok(engine) => assert!(engine.tensors().unwrap().len() >= 2),
             Err(e) => {
@@ -124,6 +124,6 @@ fn a_build_that_is_told_to_stop_gives_no_plan() {
 #[test]
 fn bytes_that_are_no_plan_are_refused() {
     let Some(library) = library() else { return };
-    let e = Engine::load(&library, &till::engine::tensorrt::builder::Plan(vec![7; 1000])).err().unwrap();
+    let e = Engine::load(&library, &till::engine::tensorrt::builder::Plan(vec![7; 1000]), None).err().unwrap();
     assert!(matches!(e.code, Code::Load | Code::Create), "{e:?}");
 }

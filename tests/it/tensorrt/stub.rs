@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use till::engine::tensorrt::backend::{self, TensorRt};
 use till::engine::tensorrt::builder::{Builder, Plan};
 use till::engine::tensorrt::library::{Code, Device, Failure, Library, Paths, header};
-use till::engine::tensorrt::plans::{Check, Precision, Store};
+use till::engine::tensorrt::plans::{Check, Precision, Store, Want};
 use till::engine::tensorrt::run::Transfer;
 use till::engine::{Engine, EngineErrorKind, Manifest};
 
@@ -99,7 +99,7 @@ fn build(library: &Arc<Library>) -> Result<Plan, Failure> {
 
 fn load(library: &Arc<Library>, plan: Plan) -> TensorRt {
     let device = library.probe().unwrap();
-    TensorRt::from_plan("blobs", Arc::clone(library), &device, plan, Precision::Model).unwrap()
+    TensorRt::from_plan("blobs", Arc::clone(library), &device, plan, Precision::Model, None).unwrap()
 }
 
 /// Red everywhere, then the output that says so: as the test of the other backends does.
@@ -165,9 +165,9 @@ fn a_failure_at_each_call_is_told_apart_and_leaves_nothing_behind() {
     stub.plant("");
     let device = library.probe().unwrap();
     for (fault, kind) in [
-        ("runtime", EngineErrorKind::Model),
+        ("runtime", EngineErrorKind::Backend),
         ("load", EngineErrorKind::Model),
-        ("context", EngineErrorKind::Model),
+        ("context", EngineErrorKind::Backend),
         ("bind", EngineErrorKind::Run),
         ("cudaStreamCreate 2", EngineErrorKind::Backend),
         ("cudaMalloc 2", EngineErrorKind::Backend),
@@ -177,7 +177,7 @@ fn a_failure_at_each_call_is_told_apart_and_leaves_nothing_behind() {
         ("cudaStreamSynchronize 1", EngineErrorKind::Backend),
     ] {
         stub.plant(fault);
-        let loaded = TensorRt::from_plan("blobs", Arc::clone(&library), &device, plan.clone(), Precision::Model);
+        let loaded = TensorRt::from_plan("blobs", Arc::clone(&library), &device, plan.clone(), Precision::Model, None);
         let e = loaded.err().unwrap_or_else(|| panic!("{fault}"));
         assert_eq!(e.kind, kind, "{fault}: {e}");
         assert_eq!(stub.alive(), "", "{fault}");
@@ -230,24 +230,27 @@ fn a_lost_device_is_reset_once_and_the_same_input_is_answered() {
 fn only_a_checked_plan_of_this_machine_serves() {
     let Some(stub) = Stub::new() else { return };
     let (manifest, store) = (blobs(), stub.store());
-    let e = TensorRt::load(&manifest, &store, &stub.paths()).err().unwrap();
+    let e = TensorRt::load(&manifest, std::slice::from_ref(&store), Want::default(), &stub.paths()).err().unwrap();
     assert!(e.kind == EngineErrorKind::Backend && e.message.contains("till engine build"), "{e}");
     let library = stub.open();
     let device = library.probe().unwrap();
-    let key = backend::key(&manifest, &library, &device, Precision::Model).unwrap();
+    let key = backend::key(&manifest, &library, &device, Precision::Model, None).unwrap();
     let plan = build(&library).unwrap();
     store.write(&key, None, &plan.0).unwrap();
-    assert!(TensorRt::load(&manifest, &store, &stub.paths()).is_err(), "never compared");
-    let check = Some(Check { reference: "rten".into(), inputs: 1, difference: 0.0 });
+    assert!(
+        TensorRt::load(&manifest, std::slice::from_ref(&store), Want::default(), &stub.paths()).is_err(),
+        "never compared"
+    );
+    let check = Some(Check { reference: "rten".into(), inputs: 1, difference: 0.0, carts: None });
     store.write(&key, check, &plan.0).unwrap();
-    let mut engine = TensorRt::load(&manifest, &store, &stub.paths()).unwrap();
+    let mut engine = TensorRt::load(&manifest, std::slice::from_ref(&store), Want::default(), &stub.paths()).unwrap();
     assert!(sees_red(&mut engine));
     // Another GPU, as after a swapped board: the plan stays on disk and out of use.
     stub.plant("device 8 7 1");
     let other = Device { capability: (5, 3), ..device };
-    assert_ne!(backend::key(&manifest, &library, &other, Precision::Model).unwrap(), key);
+    assert_ne!(backend::key(&manifest, &library, &other, Precision::Model, None).unwrap(), key);
     stub.plant("device 5 3 1");
-    let e = TensorRt::load(&manifest, &store, &stub.paths()).err().unwrap();
+    let e = TensorRt::load(&manifest, std::slice::from_ref(&store), Want::default(), &stub.paths()).err().unwrap();
     assert!(e.message.contains("sm53"), "{e}");
 }
 

@@ -314,7 +314,8 @@ extern "C" {
 
 int32_t getInferLibVersion() noexcept {
     if (fault("version") != 0) return 5105;
-    return NV_TENSORRT_VERSION;
+    // Another patch of the same minor version, as a JetPack may bring it.
+    return NV_TENSORRT_VERSION + (fault("patch") != 0 ? 1 : 0);
 }
 void *createInferBuilder_INTERNAL(void *logger, int32_t) noexcept {
     return fault("builder") != 0 ? nullptr : static_cast<IBuilder *>(new Builder(static_cast<ILogger *>(logger)));

@@ -1,8 +1,8 @@
 // What every stub shares: planted faults, the count of what is alive, and CUDA's runtime.
 //
 // Beside the library may lie a file `faults`, read at each call; each line is a fault:
-//   CALL [CODE [COUNT]]   the call fails, COUNT times (always without it); CODE is CUDA's error, which sticks until
-//                         the device is reset when it is one of those that do
+//   CALL [CODE [COUNT [AFTER]]]   the call fails, COUNT times (always without it), after AFTER good ones; CODE is
+//                         CUDA's error, which sticks until the device is reset when it is one of those that do
 //   device MAJOR MINOR INTEGRATED    the GPU that is played
 // The file `live` beside it says how many objects and allocations there are.
 #pragma once
@@ -50,12 +50,14 @@ int fault(const std::string &call) {
     while (std::getline(file, line)) {
         std::istringstream words(line);
         std::string name;
-        int code = -1, times = 1 << 30;
+        int code = -1, times = 1 << 30, after = 0;
         words >> name;
         if (name != call) continue;
         if (!(words >> code)) code = -1;
         if (!(words >> times)) times = 1 << 30;
-        if (fired[call]++ >= times) continue;
+        if (!(words >> after)) after = 0;
+        const int call_number = fired[call]++;
+        if (call_number < after || call_number - after >= times) continue;
         if (code >= 700 && call != "numbers") sticky = code;
         return code;
     }
