@@ -20,7 +20,8 @@ use std::io;
 use serde::Serialize;
 use till_link::{SaleId, ToTill};
 
-use checks::Check;
+use checks::{Check, Link};
+use player::keyed::Secrets;
 use player::{Miss, Player};
 
 /// Conformance levels of SPEC, each including those before it.
@@ -47,6 +48,10 @@ impl fmt::Display for Level {
 pub struct Plan {
     /// How far.
     pub level: Level,
+    /// On a secured link, with these keys.
+    pub secrets: Option<Secrets>,
+    /// Ids of the requirements that are played; all, if empty.
+    pub only: Vec<String>,
     /// The counter's number that the POS is set to.
     pub counter: u32,
     /// Of the noise.
@@ -63,24 +68,31 @@ pub struct Plan {
 /// When the line breaks.
 pub fn run(plan: &Plan, line: &mut dyn Line, told: &mut dyn FnMut(&Checked)) -> io::Result<Report> {
     let begin_ms = line.now_ms();
-    let mut player = Player::new(line, plan.counter, plan.draw);
+    let mut player = Player::new(line, plan.counter, plan.draw, plan.secrets.clone());
     player.seed = plan.seed;
     let mut list: Vec<Checked> = Vec::new();
-    let mut silent = false;
-    for check in checks::all().filter(|check| check.level <= plan.level) {
+    let (mut silent, mut left_out) = (false, 0);
+    let other = if plan.secrets.is_some() { Link::Plain } else { Link::Secured };
+    // HELLO, its proof, coming up: without them nothing else can be seen.
+    let first = 2 + usize::from(plan.secrets.is_some());
+    for check in checks::all().filter(|check| check.level <= plan.level && check.link != other) {
+        if list.len() >= first && !plan.only.is_empty() && !plan.only.iter().any(|id| id == check.id) {
+            left_out += 1;
+            continue;
+        }
         let checked = if silent {
             let detail = "there is no link".to_owned();
             Checked { id: check.id, name: check.name, verdict: Verdict::NotRun, detail, took_ms: 0 }
         } else {
             play(check, &mut player)?
         };
-        // Without a HELLO nothing else can be seen, and each check would wait in vain.
-        silent |= list.len() < 2 && checked.verdict == Verdict::Fail;
+        // Each check would wait in vain.
+        silent |= list.len() < first && checked.verdict == Verdict::Fail;
         told(&checked);
         list.push(checked);
     }
     if !silent {
-        for checked in invariants(&player, plan.level) {
+        for checked in invariants(&player, plan) {
             told(&checked);
             list.push(checked);
         }
@@ -91,11 +103,14 @@ pub fn run(plan: &Plan, line: &mut dyn Line, told: &mut dyn FnMut(&Checked)) -> 
         player: format!("till {}", env!("CARGO_PKG_VERSION")),
         port: plan.port.clone(),
         level: plan.level,
+        secured: plan.secrets.is_some(),
         seed: plan.seed,
         pos_version: player.pos.map(|pos| format!("{}.{}", pos.major, pos.minor)),
         passed: count(Verdict::Pass),
         failed: count(Verdict::Fail),
         not_run: count(Verdict::NotRun),
+        not_applicable: count(Verdict::NotApplicable),
+        left_out,
         took_ms: player.now_ms() - begin_ms,
         checks: list,
     })
@@ -107,6 +122,7 @@ fn play(check: &Check, player: &mut Player<'_>) -> io::Result<Checked> {
         Ok(()) => (Verdict::Pass, String::new()),
         Err(Miss::Fail(what)) => (Verdict::Fail, what),
         Err(Miss::NotRun(why)) => (Verdict::NotRun, why),
+        Err(Miss::NotApplicable(why)) => (Verdict::NotApplicable, why),
         Err(Miss::Line(error)) => return Err(error),
     };
     player.noise = None;
@@ -114,7 +130,7 @@ fn play(check: &Check, player: &mut Player<'_>) -> io::Result<Checked> {
 }
 
 /// What had to hold all the time.
-fn invariants(player: &Player<'_>, level: Level) -> Vec<Checked> {
+fn invariants(player: &Player<'_>, plan: &Plan) -> Vec<Checked> {
     let violated = |id: &str| player.violations.iter().find(|(of, _)| *of == id).map(|(_, what)| what.clone());
     let frames = (player.bad_frames > 0)
         .then(|| format!("{} frames came damaged; on a line without faults none may", player.bad_frames));
@@ -122,7 +138,17 @@ fn invariants(player: &Player<'_>, level: Level) -> Vec<Checked> {
         ("L-012", "sent whole frames only, all the time", frames),
         ("L-060", "never acknowledged what was not sent", violated("L-060")),
     ];
-    if level >= Level::Payment {
+    if plan.secrets.is_some() {
+        found.extend([
+            ("L-200", "sealed every frame but HELLO and REFUSE", violated("L-200")),
+            ("L-203", "never used a nonce again", violated("L-203")),
+            ("L-204", "raised the count with each HELLO of a nonce", violated("L-204")),
+            ("L-208", "sent no wrong MAC", violated("L-208")),
+            ("L-209", "raised the counter by 1 with each sealed frame", violated("L-209")),
+            ("L-210", "began each session with counter 1", violated("L-210")),
+        ]);
+    }
+    if plan.level >= Level::Payment {
         found.push(("L-021", "sent messages of 5.2 only", violated("L-021")));
         found.push(("L-085", "never paid and cancelled one sale", paid_and_cancelled(player)));
     }

@@ -1,6 +1,8 @@
 //! The till that the player plays: it answers HELLO, beats, stores and acknowledges as it should, unless a
 //! check tells it not to. Each check begins with a new life of it.
 
+pub mod keyed;
+mod lives;
 mod sales;
 
 use std::collections::VecDeque;
@@ -11,6 +13,7 @@ use till_link::{ToPos, ToTill};
 use crate::conform::line::Line;
 use crate::conform::noise::Noise;
 use crate::conform::raw::{self, Ear, Heard, Hello, kind};
+use keyed::{Keyed, Secrets, Tail};
 
 pub use sales::{cart, closed, encoded, offer};
 
@@ -32,6 +35,8 @@ pub enum Miss {
     Fail(String),
     /// Why it could not be seen.
     NotRun(String),
+    /// Why nothing is asked of this POS here.
+    NotApplicable(String),
     /// The line is gone.
     Line(io::Error),
 }
@@ -59,6 +64,8 @@ pub struct Frame {
     pub payload: Vec<u8>,
     /// When.
     pub at_ms: u64,
+    /// Of a HELLO whose proof is right.
+    pub tail: Option<Tail>,
 }
 
 impl Frame {
@@ -71,6 +78,11 @@ impl Frame {
     pub fn data(&self) -> Option<(u32, u32, &[u8])> {
         let (epoch, sequence) = raw::read_pair(&self.payload).filter(|_| self.kind == kind::DATA)?;
         Some((epoch, sequence, self.payload.get(8..)?))
+    }
+
+    /// The message of an EVENT.
+    pub fn volatile(&self) -> Option<ToTill> {
+        till_link::message::decode(&self.payload).filter(|_| self.kind == kind::EVENT)
     }
 
     /// Epoch and sequence of an ACK or a GAP.
@@ -123,6 +135,10 @@ pub struct Player<'l> {
     pub violations: Vec<(&'static str, String)>,
     /// Damaged frames of the POS.
     pub bad_frames: u32,
+    /// The link is secured.
+    pub keyed: Option<Keyed>,
+    /// The minor version that we say.
+    pub minor: u8,
     ear: Ear,
     bytes: Vec<u8>,
     heard: VecDeque<Frame>,
@@ -133,7 +149,7 @@ pub struct Player<'l> {
 
 impl<'l> Player<'l> {
     /// A till that has said nothing yet. `draw` must differ from run to run.
-    pub fn new(line: &'l mut dyn Line, counter: u32, draw: u32) -> Self {
+    pub fn new(line: &'l mut dyn Line, counter: u32, draw: u32, secrets: Option<Secrets>) -> Self {
         Self {
             line,
             counter,
@@ -156,6 +172,8 @@ impl<'l> Player<'l> {
             noise: None,
             violations: Vec::new(),
             bad_frames: 0,
+            keyed: secrets.map(Keyed::new),
+            minor: till_link::VERSION.1,
             ear: Ear::default(),
             bytes: Vec::new(),
             heard: VecDeque::new(),
@@ -191,16 +209,33 @@ impl<'l> Player<'l> {
         }
     }
 
+    /// The body of a frame, as the link wants it: proved or sealed where it is secured.
+    pub fn body(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
+        match &mut self.keyed {
+            None => raw::body(kind, payload),
+            Some(keyed) => {
+                let (kind, payload) = keyed.dress(kind, payload);
+                raw::body(kind, &payload)
+            }
+        }
+    }
+
+    /// The same as it stands on the line.
+    pub fn frame(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
+        raw::stuff(&self.body(kind, payload))
+    }
+
     /// Sends a frame.
     pub fn send(&mut self, kind: u8, payload: &[u8]) -> io::Result<()> {
-        self.raw(&raw::frame(kind, payload))
+        let frame = self.frame(kind, payload);
+        self.raw(&frame)
     }
 
     /// The HELLO that a till in this state says.
     pub fn hello(&self) -> Hello {
         Hello {
             major: till_link::VERSION.0,
-            minor: till_link::VERSION.1,
+            minor: self.minor,
             role: 0,
             up: u8::from(self.up),
             flags: 0,
@@ -224,7 +259,17 @@ impl<'l> Player<'l> {
     /// The next whole frame of the POS, `None` at `until_ms`. On the way it does what a till does.
     pub fn next(&mut self, until_ms: u64) -> io::Result<Option<Frame>> {
         loop {
-            if let Some(frame) = self.heard.pop_front() {
+            if let Some(mut frame) = self.heard.pop_front() {
+                // Only now: an earlier frame of the same bytes may have brought the session's keys.
+                if let Some(keyed) = &mut self.keyed {
+                    let holes = self.bad_frames > 0;
+                    let opened = keyed.open(frame.kind, frame.payload, holes, &mut self.violations);
+                    let Some((kind, payload, tail)) = opened else { continue };
+                    frame = Frame { kind, payload, tail, at_ms: frame.at_ms };
+                }
+                if self.noise.as_mut().is_some_and(Noise::loses) {
+                    continue;
+                }
                 self.react(&frame)?;
                 return Ok(Some(frame));
             }
@@ -251,10 +296,9 @@ impl<'l> Player<'l> {
                     None => {}
                     Some(Heard::Frame { kind, payload }) => {
                         let head: String = payload.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-                        self.tell(format!("{} {head}", kind::name(kind)));
-                        if !self.noise.as_mut().is_some_and(Noise::loses) {
-                            self.heard.push_back(Frame { kind, payload, at_ms });
-                        }
+                        let sealed = if self.keyed.is_some() { kind & !keyed::SEALED } else { kind };
+                        self.tell(format!("{} {head}", kind::name(sealed)));
+                        self.heard.push_back(Frame { kind, payload, at_ms, tail: None });
                     }
                     Some(bad) => {
                         self.bad_frames += 1;
@@ -270,14 +314,23 @@ impl<'l> Player<'l> {
         match frame.kind {
             kind::HELLO => {
                 let Some(hello) = frame.hello() else { return Ok(()) };
+                if self.keyed.is_some() && frame.tail.is_none() {
+                    return Ok(());
+                }
                 self.pos = Some(hello);
                 if self.stored.0 != hello.epoch {
                     self.stored = (hello.epoch, hello.first.saturating_sub(1));
                 }
+                if let (Some(keyed), Some(tail)) = (&mut self.keyed, frame.tail) {
+                    keyed.peer_nonce = tail.nonce;
+                }
                 if !self.answer_hello {
                     return Ok(());
                 }
-                let mutual = hello.peer_boot == self.boot;
+                let mut mutual = hello.peer_boot == self.boot;
+                if let Some(tail) = frame.tail {
+                    mutual = self.agree(&hello, &tail, mutual);
+                }
                 self.up = mutual;
                 if mutual {
                     let stored = if hello.stored_epoch == self.epoch { hello.stored } else { 0 };
@@ -302,7 +355,10 @@ impl<'l> Player<'l> {
                 let stored = raw::pair(self.stored.0, self.stored.1);
                 self.send(kind::ACK, &stored)?;
             }
-            kind::ACK | kind::GAP => {
+            kind::EVENT if self.up && frame.volatile().is_none_or(|said| said.durable()) => {
+                self.violations.push(("L-021", "an EVENT is no volatile message of 5.2".to_owned()));
+            }
+            kind::ACK | kind::GAP if self.up || self.keyed.is_none() => {
                 let Some((epoch, sequence)) = frame.stored().filter(|(epoch, _)| *epoch == self.epoch) else {
                     return Ok(());
                 };
@@ -339,42 +395,6 @@ impl<'l> Player<'l> {
             None
         })?;
         Ok(frames)
-    }
-
-    /// A new life: another boot number, nothing known of the POS, as after a power cut.
-    pub fn reboot(&mut self) {
-        self.boot = self.boot.wrapping_add(0x0101).max(1);
-        self.pos = None;
-        self.up = false;
-        self.heard.clear();
-        (self.answer_hello, self.acknowledge, self.beat) = (true, true, true);
-    }
-
-    /// A new life until both ends are up and the POS has all that we ever sent.
-    pub fn come_up(&mut self) -> Step {
-        self.reboot();
-        self.handshake()?;
-        self.deliver(ANSWER_MS)
-    }
-
-    /// HELLO until both ends are up.
-    pub fn handshake(&mut self) -> Step {
-        let until_ms = self.now_ms() + 6_000;
-        while self.now_ms() < until_ms {
-            // Not up, so that the POS answers though an earlier answer was lost; behind a zero, so that a frame
-            // that was cut costs no other.
-            let hello = Hello { up: 0, ..self.hello() };
-            let mut bytes = vec![0];
-            bytes.extend_from_slice(&raw::frame(kind::HELLO, &hello.bytes()));
-            self.raw(&bytes)?;
-            let boot = self.boot;
-            let both =
-                self.until(400, |frame| frame.hello().filter(|hello| hello.peer_boot == boot && hello.up == 1))?;
-            if both.is_some() && self.up {
-                return Ok(());
-            }
-        }
-        Err(Miss::NotRun(format!("the link does not come up: {}", self.story())))
     }
 
     /// Sends what the POS has not, go-back-N, until it has all of it.
@@ -451,37 +471,5 @@ impl<'l> Player<'l> {
             }
         }
         Ok(true)
-    }
-
-    /// Kills and starts the POS, and comes up with its next life.
-    pub fn restart(&mut self) -> Step<Hello> {
-        let before = self.pos;
-        // The kill cuts a frame in the middle: that is no fault of the POS.
-        let bad_frames = self.bad_frames;
-        self.noise = None;
-        match self.line.restart() {
-            None => return Err(Miss::NotRun("needs --restart".into())),
-            Some(Err(error)) => return Err(Miss::NotRun(format!("the POS could not be restarted: {error}"))),
-            Some(Ok(())) => {}
-        }
-        self.reboot();
-        self.answer_hello = false;
-        let until_ms = self.now_ms() + 15_000;
-        loop {
-            self.say_hello()?;
-            let other = self.until(400, |frame| {
-                frame.hello().filter(|hello| before.is_none_or(|before| before.boot != hello.boot))
-            })?;
-            if let Some(hello) = other {
-                self.answer_hello = true;
-                self.bad_frames = bad_frames;
-                self.handshake()?;
-                self.lives = before.map(|before| (before, hello));
-                return Ok(hello);
-            }
-            if self.now_ms() >= until_ms {
-                return Err(Miss::NotRun("no HELLO with another boot number within 15 s of the restart".into()));
-            }
-        }
     }
 }

@@ -16,6 +16,8 @@ pub enum Verdict {
     Fail,
     /// It could not be seen; the detail says why.
     NotRun,
+    /// Nothing is asked of this POS here; the detail says why.
+    NotApplicable,
 }
 
 impl Verdict {
@@ -25,6 +27,7 @@ impl Verdict {
             Self::Pass => "pass",
             Self::Fail => "FAIL",
             Self::NotRun => "not run",
+            Self::NotApplicable => "n/a",
         }
     }
 }
@@ -55,6 +58,8 @@ pub struct Report {
     pub port: String,
     /// What was asked for.
     pub level: Level,
+    /// With a key: section 8, in addition.
+    pub secured: bool,
     /// The noise's seed.
     pub seed: u64,
     /// The POS's protocol version, if it said HELLO.
@@ -65,6 +70,10 @@ pub struct Report {
     pub failed: usize,
     /// See `passed`.
     pub not_run: usize,
+    /// See `passed`.
+    pub not_applicable: usize,
+    /// Checks that were not asked for.
+    pub left_out: usize,
     /// In the order in which they were made.
     pub checks: Vec<Checked>,
     /// How long it took, milliseconds.
@@ -83,7 +92,7 @@ impl Report {
 
     /// In one word.
     pub fn verdict(&self) -> &'static str {
-        match (self.failed, self.not_run) {
+        match (self.failed, self.not_run + self.left_out) {
             (0, 0) => "conforms",
             (0, _) => "incomplete",
             _ => "does not conform",
@@ -93,15 +102,20 @@ impl Report {
     /// For people.
     pub fn markdown(&self, not_played: &[(&str, &str)]) -> String {
         let mut text = String::new();
-        let _ = writeln!(text, "# Conformance to the till link 1.0, level {}\n", self.level);
+        let secured = if self.secured { ", secured" } else { "" };
+        let _ = writeln!(text, "# Conformance to the till link 1.0, level {}{secured}\n", self.level);
         let _ = writeln!(
             text,
-            "**{}**: {} passed, {} failed, {} not run.\n",
+            "**{}**: {} passed, {} failed, {} not run, {} not applicable.\n",
             self.verdict(),
             self.passed,
             self.failed,
-            self.not_run
+            self.not_run,
+            self.not_applicable
         );
+        if self.left_out > 0 {
+            let _ = writeln!(text, "{} checks were not asked for.\n", self.left_out);
+        }
         let _ = writeln!(
             text,
             "Played by {} on {} in {:.1} s, noise seed {}, POS version {}.\n",

@@ -1,378 +1,18 @@
-//! The player against the reference POS over a wire in memory, with time that only moves when both wait; and
-//! against the same POS with a fault planted between it and the line, which must fail the right ids.
+//! The player against the reference POS over a wire in memory; and against the same POS with a fault planted
+//! between it and the line, which must fail the right ids.
+
+mod bench;
+mod secured_pos;
 
 use std::collections::BTreeSet;
 
-use till_link::{Outcome, ToTill};
-
-use super::raw::{Ear, Heard, Hello, kind};
 use super::*;
-use crate::outbox::fault::FaultDisk;
-use crate::outbox::{Limits, Log};
-use crate::port::Wire;
-use crate::port::memory::{self, MemoryWire};
-use crate::pos::{Keys, Pos};
-
-/// What is wrong with the POS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plant {
-    Nothing,
-    NobodyPays,
-    NeverThere,
-    CrcNotChecked,
-    NoHeartbeat,
-    NoGap,
-    GapForEach,
-    NoAckForDuplicates,
-    AckOfNeverSent,
-    AckBeforeStoring,
-    PaidForUnknown,
-    PaysTwice,
-    WindowIgnored,
-    RefusesMinor,
-    WrongReason,
-    ExtraHelloRefused,
-    NothingRepeated,
-    BelievesFalseAcks,
-    AnswersErrors,
-    TalksWhileDown,
-    BlockOf254,
-}
-
-/// A POS with a fault, and the line to it.
-struct Bench {
-    plant: Plant,
-    now_ms: u64,
-    disks: [FaultDisk; 2],
-    boot: u32,
-    pos: Pos,
-    /// Ours, and the POS's.
-    wires: (MemoryWire, MemoryWire),
-    /// Between the POS and its wire.
-    inner: (MemoryWire, MemoryWire),
-    ears: (Ear, Ear),
-    /// Bytes of the frame that is coming in.
-    coming: Vec<u8>,
-    faults: Faults,
-    may_restart: bool,
-}
-
-/// What the planted fault remembers.
-#[derive(Default)]
-struct Faults {
-    till_epoch: u32,
-    acked: u32,
-    unacknowledged: BTreeSet<u32>,
-    seen: BTreeSet<u32>,
-    gap_for: Option<u32>,
-    up: bool,
-    heard: BTreeSet<(u32, u32)>,
-    /// Numbers of the POS's log behind which a payment was put that it does not know of.
-    doubled: Vec<u32>,
-}
-
-impl Faults {
-    /// The POS's number as the till sees it.
-    fn shown(&self, sequence: u32) -> u32 {
-        sequence.saturating_add(self.doubled.iter().filter(|&&at| at < sequence).count() as u32)
-    }
-
-    /// The till's number as the POS knows it.
-    fn meant(&self, shown: u32) -> u32 {
-        (0..=shown).rev().find(|&sequence| self.shown(sequence) <= shown).unwrap_or(0)
-    }
-}
-
-fn start(disks: &[FaultDisk; 2], boot: u32, plant: Plant, now_ms: u64) -> Pos {
-    let log =
-        |disk: &FaultDisk| Log::open(disk.fs(), Limits { bytes_max: 1 << 24, segment_bytes: 1 << 20 }, boot).unwrap();
-    let keys = if plant == Plant::NobodyPays { Keys::default() } else { Keys::pay_all() };
-    Pos::new(log(&disks[0]), log(&disks[1]), 1, boot, keys, now_ms)
-}
-
-impl Bench {
-    fn new(plant: Plant) -> Self {
-        let disks = [FaultDisk::default(), FaultDisk::default()];
-        let pos = start(&disks, 0x900, plant, 0);
-        if plant == Plant::AckBeforeStoring {
-            disks[1].lie(true, false);
-        }
-        Self {
-            plant,
-            now_ms: 0,
-            disks,
-            boot: 0x900,
-            pos,
-            wires: memory::pair(),
-            inner: memory::pair(),
-            ears: (Ear::default(), Ear::default()),
-            coming: Vec::new(),
-            faults: Faults::default(),
-            may_restart: true,
-        }
-    }
-
-    /// Moves bytes through the fault and turns the POS until nothing moves.
-    fn turn(&mut self) {
-        if self.plant == Plant::NeverThere {
-            return;
-        }
-        loop {
-            let mut bytes = [0; 512];
-            let n = self.wires.1.read(&mut bytes).unwrap();
-            for &byte in &bytes[..n] {
-                self.incoming(byte);
-            }
-            let turned = self.pos.turn(self.now_ms, &mut self.inner.1, &mut |_| {}).unwrap();
-            let m = self.inner.0.read(&mut bytes).unwrap();
-            for &byte in &bytes[..m] {
-                if let Some(Heard::Frame { kind, payload }) = self.ears.1.take(byte) {
-                    self.outgoing(kind, payload);
-                }
-            }
-            if n == 0 && m == 0 && !turned {
-                return;
-            }
-        }
-    }
-
-    fn give_pos(&mut self, bytes: &[u8]) {
-        self.inner.0.write(bytes).unwrap();
-    }
-
-    fn give_till(&mut self, kind: u8, payload: &[u8]) {
-        self.wires.1.write(&raw::frame(kind, payload)).unwrap();
-    }
-
-    /// A byte for the POS; frames are whole before the fault looks at them.
-    fn incoming(&mut self, byte: u8) {
-        self.coming.push(byte);
-        let heard = self.ears.0.take(byte);
-        if byte != 0 {
-            return;
-        }
-        let mut bytes = std::mem::take(&mut self.coming);
-        match (self.plant, heard) {
-            (Plant::CrcNotChecked, Some(Heard::BadCrc)) => {
-                // Mended on the way in: to this POS any checksum is right.
-                let mut stuffed = bytes.clone();
-                stuffed.pop();
-                if let Some(body) = unstuffed(&stuffed) {
-                    bytes = raw::frame(body[0], &body[1..body.len() - 4]);
-                }
-            }
-            (Plant::AnswersErrors, Some(Heard::BadCrc | Heard::BadCobs | Heard::TooLong)) => {
-                let epoch_and_sequence = raw::pair(self.faults.till_epoch, self.faults.acked);
-                self.give_till(kind::GAP, &epoch_and_sequence);
-            }
-            // Can't read a frame that ends with a full block.
-            (Plant::BlockOf254, Some(Heard::Frame { .. }))
-                if bytes.len() > 257 && !bytes.ends_with(&[1, 0]) && bytes[bytes.len() - 256] == 0xff =>
-            {
-                return;
-            }
-            (_, Some(Heard::Frame { kind, mut payload })) => {
-                if !self.frame_in(kind, &payload) {
-                    return;
-                }
-                if self.plant == Plant::PaysTwice {
-                    // The till's numbers count what the POS does not know of.
-                    let at = match kind {
-                        kind::HELLO => 33,
-                        kind::ACK | kind::GAP => 4,
-                        _ => payload.len(),
-                    };
-                    if let Some(number) = payload.get(at..at + 4) {
-                        let meant = self.faults.meant(u32::from_le_bytes(number.try_into().unwrap()));
-                        payload[at..at + 4].copy_from_slice(&meant.to_le_bytes());
-                    }
-                    bytes = raw::frame(kind, &payload);
-                }
-            }
-            _ => {}
-        }
-        self.give_pos(&bytes);
-    }
-
-    /// Whether the POS gets it.
-    fn frame_in(&mut self, kind: u8, payload: &[u8]) -> bool {
-        let pair = raw::read_pair(payload);
-        match kind {
-            kind::HELLO => {
-                let Some(hello) = Hello::read(payload) else { return true };
-                if hello.epoch != self.faults.till_epoch {
-                    self.faults.acked = 0;
-                }
-                self.faults.till_epoch = hello.epoch;
-                self.faults.gap_for = None;
-                self.faults.up = hello.peer_boot == self.boot;
-                if self.plant == Plant::RefusesMinor && hello.minor != 0 {
-                    self.give_till(kind::REFUSE, &[1]);
-                    return false;
-                }
-                if self.plant == Plant::ExtraHelloRefused && payload.len() > raw::HELLO_BYTES {
-                    return false;
-                }
-                self.faults.unacknowledged.clear();
-            }
-            kind::DATA => {
-                if let Some((epoch, sequence)) = pair {
-                    let again = self.faults.acked >= sequence && epoch == self.faults.till_epoch;
-                    if again && self.plant == Plant::NoAckForDuplicates && self.faults.up {
-                        return false;
-                    }
-                    let heard = !self.faults.heard.insert((epoch, sequence));
-                    if heard && self.plant == Plant::PaysTwice && self.faults.up {
-                        self.pay_again(&payload[8..]);
-                    }
-                }
-                if self.plant == Plant::TalksWhileDown
-                    && !self.faults.up
-                    && let Some((epoch, sequence)) = pair
-                {
-                    self.give_till(kind::ACK, &raw::pair(epoch, sequence));
-                }
-            }
-            kind::ACK => {
-                if let Some((epoch, sequence)) = pair {
-                    self.faults.unacknowledged.retain(|&of| of > sequence);
-                    if self.plant == Plant::BelievesFalseAcks
-                        && let Some(&last) = self.faults.seen.last()
-                        && sequence > last
-                    {
-                        let believed = raw::frame(kind::ACK, &raw::pair(epoch, last));
-                        self.give_pos(&believed);
-                        return false;
-                    }
-                }
-            }
-            _ => {}
-        }
-        true
-    }
-
-    /// Another payment for the offer, as a POS without dedup makes it: the last one under the next number.
-    fn pay_again(&mut self, message: &[u8]) {
-        if let Some(till_link::ToPos::Offer { sale, revision, cart }) = till_link::message::decode(message)
-            && cart.sum_minor() == Some(cart.total_minor)
-        {
-            let paid = ToTill::Paid { sale, revision, tender: till_link::Tender::Card, amount_minor: cart.total_minor };
-            let mut buffer = [0; 64];
-            let bytes = till_link::message::encode(&paid, &mut buffer).unwrap().to_vec();
-            let (epoch, last) = (self.pos.books().out().epoch(), self.pos.books().out().last());
-            let here = self.faults.doubled.iter().filter(|&&at| at == last).count() as u32;
-            let mut payload = raw::pair(epoch, self.faults.shown(last) + 1 + here).to_vec();
-            self.faults.doubled.push(last);
-            payload.extend_from_slice(&bytes);
-            self.give_till(kind::DATA, &payload);
-        }
-    }
-
-    fn outgoing(&mut self, kind: u8, mut payload: Vec<u8>) {
-        let pair = raw::read_pair(&payload);
-        match (self.plant, kind) {
-            (Plant::NoHeartbeat, kind::HEARTBEAT) => return,
-            (Plant::NoGap, kind::GAP) => return,
-            (Plant::GapForEach, kind::GAP) => self.give_till(kind, &payload),
-            (Plant::WrongReason, kind::REFUSE) if payload == [4] => payload = vec![3],
-            (Plant::AckOfNeverSent, kind::ACK) => {
-                if let Some((epoch, sequence)) = pair.filter(|(_, sequence)| sequence % 8 == 3) {
-                    self.give_till(kind, &raw::pair(epoch, sequence + 9));
-                }
-            }
-            (Plant::PaidForUnknown, kind::DATA) => {
-                if let Some(ToTill::OutcomeIs { sale, outcome: None }) = till_link::message::decode(&payload[8..]) {
-                    let lie = ToTill::OutcomeIs { sale, outcome: Some(Outcome::Paid) };
-                    let mut buffer = [0; 64];
-                    let bytes = till_link::message::encode(&lie, &mut buffer).unwrap();
-                    payload.truncate(8);
-                    payload.extend_from_slice(bytes);
-                }
-            }
-            _ => {}
-        }
-        if let Some((epoch, sequence)) = pair {
-            match kind {
-                kind::ACK | kind::GAP if epoch == self.faults.till_epoch => self.faults.acked = sequence,
-                kind::DATA => {
-                    let shown = self.faults.shown(sequence);
-                    payload[4..8].copy_from_slice(&shown.to_le_bytes());
-                    let again = !self.faults.seen.insert(sequence);
-                    self.faults.unacknowledged.insert(sequence);
-                    if again && self.plant == Plant::NothingRepeated && self.faults.up {
-                        return;
-                    }
-                    // Its own end is told that all is well: so it goes on sending.
-                    if self.plant == Plant::WindowIgnored && self.faults.unacknowledged.len() >= 8 {
-                        let ack = raw::frame(kind::ACK, &raw::pair(epoch, sequence));
-                        self.give_pos(&ack);
-                    }
-                }
-                _ => {}
-            }
-        }
-        if kind == kind::HELLO {
-            self.faults.seen.clear();
-        }
-        self.give_till(kind, &payload);
-    }
-}
-
-fn unstuffed(stuffed: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    let mut rest = stuffed;
-    while let Some((&code, after)) = rest.split_first() {
-        let (block, after) = after.split_at_checked(usize::from(code).checked_sub(1)?)?;
-        body.extend_from_slice(block);
-        if code != 0xff && !after.is_empty() {
-            body.push(0);
-        }
-        rest = after;
-    }
-    (body.len() >= 5).then_some(body)
-}
-
-impl Line for Bench {
-    fn now_ms(&self) -> u64 {
-        self.now_ms
-    }
-
-    fn read(&mut self, bytes: &mut Vec<u8>, until_ms: u64) -> io::Result<()> {
-        loop {
-            self.turn();
-            let mut chunk = [0; 512];
-            let n = self.wires.0.read(&mut chunk)?;
-            bytes.extend_from_slice(&chunk[..n]);
-            if n > 0 || self.now_ms >= until_ms {
-                return Ok(());
-            }
-            self.now_ms += 1;
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.wires.0.write(bytes)?;
-        Ok(())
-    }
-
-    fn restart(&mut self) -> Option<io::Result<()>> {
-        if !self.may_restart {
-            return None;
-        }
-        self.disks.iter().for_each(|disk| disk.reboot(0));
-        self.boot += 1;
-        self.pos = start(&self.disks, self.boot, self.plant, self.now_ms);
-        self.wires.0.tamper(std::collections::VecDeque::clear);
-        self.wires.1.tamper(std::collections::VecDeque::clear);
-        self.inner = memory::pair();
-        self.ears = (Ear::default(), Ear::default());
-        self.coming.clear();
-        Some(Ok(()))
-    }
-}
+use bench::{Bench, Plant};
+use player::keyed::Key;
+use secured_pos::{Fault, KEYS, SecuredPos};
 
 fn plan(level: Level) -> Plan {
-    Plan { level, counter: 1, seed: 7, draw: 0x5000, port: "memory".into() }
+    Plan { level, secrets: None, only: Vec::new(), counter: 1, seed: 7, draw: 0x5000, port: "memory".into() }
 }
 
 fn played(bench: &mut Bench) -> Report {
@@ -395,7 +35,7 @@ fn the_reference_pos_conforms_and_takes_less_than_a_minute() {
 
 #[test]
 fn each_planted_fault_fails_the_ids_that_it_breaks_and_no_other() {
-    let plants: [(Plant, &[&str]); 19] = [
+    let plants: [(Plant, &[&str]); 27] = [
         (Plant::NeverThere, &["L-001"]),
         (Plant::CrcNotChecked, &["L-010"]),
         (Plant::NoHeartbeat, &["L-070"]),
@@ -415,6 +55,14 @@ fn each_planted_fault_fails_the_ids_that_it_breaks_and_no_other() {
         (Plant::AnswersErrors, &["L-014"]),
         (Plant::BlockOf254, &["L-012"]),
         (Plant::TalksWhileDown, &["L-041"]),
+        (Plant::NoAnswerAboutPrices, &["L-094"]),
+        (Plant::PartForWhole, &["L-094"]),
+        (Plant::ShortPart, &["L-094"]),
+        (Plant::ListOfVersion0, &["L-095"]),
+        (Plant::OtherListSameVersion, &["L-095"]),
+        (Plant::OtherVersionObeyed, &["L-095"]),
+        (Plant::PriceTwice, &["L-096"]),
+        (Plant::PriceBelow0, &["L-096"]),
     ];
     let mut wrong = Vec::new();
     for (plant, expected) in plants {
@@ -424,6 +72,88 @@ fn each_planted_fault_fails_the_ids_that_it_breaks_and_no_other() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn secrets() -> Secrets {
+    Secrets { keys: KEYS.map(|(id, secret)| Key::new(id, secret)).to_vec(), seed: [0x5e; 32] }
+}
+
+#[test]
+fn the_reference_pos_conforms_secured() {
+    let plan = Plan { secrets: Some(secrets()), ..plan(Level::Payment) };
+    let report = run(&plan, &mut Bench::secured(), &mut |_| {}).unwrap();
+    let wrong: Vec<_> = report.checks.iter().filter(|check| check.verdict != Verdict::Pass).collect();
+    assert!(wrong.is_empty() && report.verdict() == "conforms", "{wrong:#?}");
+    assert!(report.passed > 90 && report.took_ms < 110_000, "{} in {} ms", report.passed, report.took_ms);
+    println!("{} checks in {} ms of the line's time", report.passed, report.took_ms);
+    assert!(report.markdown(checks::NOT_PLAYED).contains("level payment, secured"));
+}
+
+/// What a POS with this fault gets of the secured checks.
+fn played_secured(fault: Fault) -> Report {
+    let mut only: Vec<String> =
+        checks::all().filter(|check| check.link == Link::Secured).map(|check| check.id.to_owned()).collect();
+    only.push("L-042".to_owned());
+    let plan = Plan { secrets: Some(secrets()), only, ..plan(Level::Display) };
+    let report = run(&plan, &mut SecuredPos::new(fault), &mut |_| {}).unwrap();
+    for check in report.checks.iter().filter(|check| check.verdict != Verdict::Pass) {
+        println!("{fault:?}: {} {} {}: {}", check.id, check.name, check.verdict.as_str(), check.detail);
+    }
+    report
+}
+
+#[test]
+fn each_fault_of_a_secured_pos_fails_the_ids_that_it_breaks_and_no_other() {
+    let faults: [(Fault, &[&str]); 32] = [
+        (Fault::Nothing, &[]),
+        (Fault::NoSecurity, &["L-200"]),
+        (Fault::UnsecuredIgnored, &["L-200"]),
+        (Fault::AckUnsealedToo, &["L-200"]),
+        (Fault::NonceStays, &["L-203", "L-205", "L-206"]),
+        (Fault::NonceCounts, &["L-203"]),
+        (Fault::NonceOfBoots, &["L-203"]),
+        (Fault::CountStays, &["L-204"]),
+        (Fault::CountFrom5, &["L-204"]),
+        (Fault::CountNotCompared, &["L-204"]),
+        (Fault::EarlyFrames, &["L-205"]),
+        (Fault::SessionAgain, &["L-203", "L-205"]),
+        (Fault::NonceNotCompared, &["L-206"]),
+        (Fault::WrongKeyIgnored, &["L-206"]),
+        (Fault::ProofNotChecked, &["L-206", "L-207"]),
+        (Fault::ProofLate, &["L-206"]),
+        (Fault::ProofAtOffset74, &["L-030"]),
+        (Fault::RefusesWhileUp, &["L-207", "L-211"]),
+        (Fault::BelievesRefuse, &["L-207"]),
+        (Fault::TakesUnsealed, &["L-207"]),
+        (Fault::EachHelloAnswered, &["L-207"]),
+        (Fault::EverythingHeard, &["L-042", "L-207", "L-211"]),
+        (Fault::MacNotChecked, &["L-207", "L-208"]),
+        (Fault::MacCutShort, &["L-208"]),
+        (Fault::CounterBeforeMac, &["L-208"]),
+        (Fault::OwnFramesTaken, &["L-208"]),
+        (Fault::ReplaysTaken, &["L-207", "L-208", "L-210"]),
+        (Fault::HolesRefused, &["L-208", "L-209", "L-210"]),
+        (Fault::AckTwice, &["L-209"]),
+        (Fault::CounterFrom1000, &["L-210"]),
+        (Fault::OtherKeyWhileUp, &["L-211"]),
+        (Fault::OneKey, &["L-211"]),
+    ];
+    let mut wrong = Vec::new();
+    for (fault, expected) in faults {
+        let report = played_secured(fault);
+        if report.failed_ids() != expected {
+            wrong.push(format!("{fault:?}: {:?} failed, {expected:?} should", report.failed_ids()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_run_of_some_checks_is_incomplete_and_says_so() {
+    let plan = Plan { only: vec!["L-083".to_owned()], ..plan(Level::Payment) };
+    let report = run(&plan, &mut Bench::new(Plant::Nothing), &mut |_| {}).unwrap();
+    assert_eq!((report.verdict(), report.failed), ("incomplete", 0));
+    assert!(report.checks.iter().any(|check| check.id == "L-083") && report.left_out > 50, "{report:?}");
 }
 
 #[test]
@@ -442,6 +172,9 @@ fn without_a_payer_and_a_way_to_restart_the_rest_is_played_and_the_report_says_w
         why.into_iter().collect::<Vec<_>>(),
         ["needs --restart", "the POS must pay every offer under test, and did not"]
     );
+    let without: Vec<_> = report.checks.iter().filter(|check| check.verdict == Verdict::NotApplicable).collect();
+    assert_eq!(without.len(), 4, "who gives no price list says so once, and no more is asked");
+    assert!(without.iter().all(|check| check.detail.contains("gives no price list")), "{without:?}");
     let text = report.markdown(checks::NOT_PLAYED);
     assert!(text.contains("**incomplete**") && text.contains("| L-061 |"), "{text}");
 }
@@ -452,7 +185,7 @@ fn any_seed_of_the_noise_is_survived() {
         let mut bench = Bench::new(Plant::Nothing);
         let noisy = || checks::all().filter(|check| check.name.contains("loss"));
         assert_eq!(noisy().count(), 2);
-        let mut player = Player::new(&mut bench, 1, 0x5000);
+        let mut player = Player::new(&mut bench, 1, 0x5000, None);
         player.seed = seed;
         for check in noisy() {
             let ended = (check.run)(&mut player);

@@ -20,9 +20,17 @@ const BYTES_MAX: u64 = 65_536;
 /// When the file can't be read, others than its owner can read it, or it holds something else; what is
 /// wrong is named by its line, a key never.
 pub fn load(file: &Path) -> Result<Security, PortError> {
+    with_seed(file, seed(file)?)
+}
+
+/// A seed for this start.
+///
+/// # Errors
+/// When the system has no random numbers; named with the key file that they are for.
+pub fn seed(file: &Path) -> Result<[u8; 32], PortError> {
     let mut seed = [0; 32];
     match getrandom(&mut seed, GetRandomFlags::empty()) {
-        Ok(n) if n == seed.len() => with_seed(file, seed),
+        Ok(n) if n == seed.len() => Ok(seed),
         _ => Err(error(file, "the system has no random numbers")),
     }
 }
@@ -32,6 +40,18 @@ pub fn load(file: &Path) -> Result<Security, PortError> {
 /// # Errors
 /// As of [`load`].
 pub fn with_seed(file: &Path, seed: [u8; 32]) -> Result<Security, PortError> {
+    let mut keys = keys(file)?.into_iter().map(|(id, bytes)| Key::new(id, bytes));
+    match keys.next() {
+        Some(key) => Ok(Security::new(key, keys.next(), seed)),
+        None => Err(error(file, NO_KEY)),
+    }
+}
+
+/// Numbers and bytes of the file's one or two keys, for who speaks the link without its endpoint.
+///
+/// # Errors
+/// As of [`load`].
+pub fn keys(file: &Path) -> Result<Vec<(u8, [u8; KEY_BYTES])>, PortError> {
     let failed = |what: &std::io::Error| error(file, format!("the key file can't be read: {what}"));
     let opened = std::fs::File::open(file).map_err(|error| failed(&error))?;
     // Of the opened file: the name may mean another one by now.
@@ -43,16 +63,17 @@ pub fn with_seed(file: &Path, seed: [u8; 32]) -> Result<Security, PortError> {
     }
     let mut text = String::new();
     opened.take(BYTES_MAX).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    let (key, other) = parse(&text).map_err(|message| error(file, message))?;
-    Ok(Security::new(key, other, seed))
+    parse(&text).map_err(|message| error(file, message))
 }
+
+const NO_KEY: &str = "holds no key; make one with: till link key new";
 
 fn error(file: &Path, message: impl Into<String>) -> PortError {
     PortError::new(PortErrorKind::Key, file.display().to_string(), message)
 }
 
 /// The keys of a key file's text; the error names the line.
-fn parse(text: &str) -> Result<(Key, Option<Key>), String> {
+fn parse(text: &str) -> Result<Vec<(u8, [u8; KEY_BYTES])>, String> {
     let mut keys = Vec::new();
     for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line)) {
         let line = line.split('#').next().unwrap_or("").trim();
@@ -66,10 +87,9 @@ fn parse(text: &str) -> Result<(Key, Option<Key>), String> {
         }
     }
     match keys.as_slice() {
-        [(id, bytes)] => Ok((Key::new(*id, *bytes), None)),
         [(id, _), (same, _)] if id == same => Err(format!("two keys have the number {id}")),
-        [(id, bytes), (other, others)] => Ok((Key::new(*id, *bytes), Some(Key::new(*other, *others)))),
-        [] => Err("holds no key; make one with: till link key new".to_owned()),
+        [_] | [_, _] => Ok(keys),
+        [] => Err(NO_KEY.to_owned()),
         more => Err(format!("holds {} keys; two at most, during a rotation", more.len())),
     }
 }

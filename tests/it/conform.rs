@@ -1,6 +1,7 @@
-//! `till link` over ptys at the pace of a 115200 line: the reference POS and the two example POS conform,
-//! killed and started again where a check wants it; ping and loopback say what is there.
+//! `till link` over ptys at the pace of a 115200 line: the reference POS and the two example POS conform, without
+//! and with a key, killed and started again where a check wants it; ping and loopback say what is there.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -32,8 +33,10 @@ impl Pos {
 
     fn restart(&self) -> String {
         let (pid, log) = (self.pid(), self.folder.path().join("pos.log"));
+        // A killed process holds its books until its last write is done; what is left of it then is state Z or nothing.
         format!(
-            "[ ! -e '{pid}' ] || kill -9 $(cat '{pid}'); {command} >>'{log}' 2>&1 </dev/null & echo $! >'{pid}'",
+            "[ ! -e '{pid}' ] || kill -9 $(cat '{pid}'); \
+             while grep -qs '^State:.[^ZX]' /proc/$(cat '{pid}' 2>/dev/null)/status; do sleep 0.02; done; {command} >>'{log}' 2>&1 </dev/null & echo $! >'{pid}'",
             pid = pid.display(),
             log = log.display(),
             command = self.command
@@ -57,30 +60,26 @@ fn json(output: &Output) -> serde_json::Value {
     })
 }
 
-/// Plays all checks of level payment against the POS that `command` starts on the port `{port}`.
-fn conforms(name: &str, command: &str) {
+/// Plays all checks against the POS that `command` starts on the port `{port}`: of level secured if there is a key.
+fn conforms(name: &str, command: &str, key: Option<&Path>) {
     let cable = NullModem::open(Some(BYTES_PER_S_115200)).unwrap();
     let [ours, theirs] = cable.ends();
     let pos = Pos::start(&command.replace("{port}", &theirs.display().to_string()));
     let report = pos.folder.path().join("report");
-    let output = till(&[
-        "link",
-        "conform",
-        "--port",
-        ours.to_str().unwrap(),
-        "--restart",
-        &pos.restart(),
-        "--report",
-        report.to_str().unwrap(),
-        "--json",
-    ]);
+    let restart = pos.restart();
+    let mut words = vec!["link", "conform", "--port", ours.to_str().unwrap(), "--restart", &restart, "--json"];
+    words.extend(["--report", report.to_str().unwrap()]);
+    if let Some(key) = key {
+        words.extend(["--level", "secured", "--key-file", key.to_str().unwrap()]);
+    }
+    let output = till(&words);
     let talk = String::from_utf8_lossy(&output.stderr);
     let wrong: Vec<&str> = talk.lines().filter(|line| line.contains("FAIL") || line.contains("not run")).collect();
     let log = std::fs::read_to_string(pos.folder.path().join("pos.log")).unwrap_or_default();
     assert!(wrong.is_empty() && output.status.code() == Some(0), "{name}: {wrong:#?}\n{talk}\nthe POS said:\n{log}");
     let object = json(&output);
     println!("{name}: {} checks in {} ms", object["passed"], object["took_ms"]);
-    assert_eq!(object["schema"], "till.link-conform/1");
+    assert_eq!((&object["schema"], &object["secured"]), (&"till.link-conform/1".into(), &key.is_some().into()));
     let written: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(report.join("conformance.json")).unwrap()).unwrap();
     assert_eq!(written, object);
@@ -101,43 +100,91 @@ fn link() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("link")
 }
 
+/// The commands of the POS that can be run here, with a folder for what they need.
+struct Vendors(tempfile::TempDir);
+
+impl Vendors {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("keys.toml"), "default = \"pay\"\n").unwrap();
+        let key = |id: u8, byte: &str| format!("{id}:{}\n", byte.repeat(32));
+        let file = folder.path().join("link.key");
+        // Two keys: a rotation is played.
+        std::fs::write(&file, key(1, "4b") + &key(2, "5c")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self(folder)
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.path().join("link.key")
+    }
+
+    fn reference(&self) -> String {
+        let (till, folder) = (env!("CARGO_BIN_EXE_till"), self.0.path().display());
+        format!(
+            "exec {till} pos --port {{port}} --state {{}}/books --script {folder}/keys.toml --currency KRW \
+             --prices {}/demo/catalogue.csv",
+            env!("CARGO_MANIFEST_DIR")
+        )
+    }
+
+    fn c(&self) -> Option<String> {
+        let program = self.0.path().join("example_pos");
+        let sources = ["example_pos.c", "till_link.c"].map(|name| link().join("c").join(name));
+        let mut build = there("cc").then(|| Command::new("cc"))?;
+        assert!(build.args(["-std=c99", "-O1", "-o"]).arg(&program).args(sources).status().unwrap().success());
+        Some(format!("exec {} {{port}} {{}}/journal 1", program.display()))
+    }
+
+    fn python(&self) -> Option<String> {
+        let python = link().join("python").display().to_string();
+        there("python3").then(|| {
+            format!(
+                "PYTHONPATH={python} exec python3 {python}/example_pos.py --port {{port}} --journal {{}}/journal --auto"
+            )
+        })
+    }
+}
+
 #[test]
 fn the_reference_pos_conforms() {
-    let keys = tempfile::tempdir().unwrap();
-    let keys = keys.path().join("keys.toml");
-    std::fs::create_dir_all(keys.parent().unwrap()).unwrap();
-    std::fs::write(&keys, "default = \"pay\"\n").unwrap();
-    let till = env!("CARGO_BIN_EXE_till");
-    conforms("till pos", &format!("exec {till} pos --port {{port}} --state {{}}/books --script {}", keys.display()));
-    let _ = std::fs::remove_dir_all(keys.parent().unwrap());
+    conforms("till pos", &Vendors::new().reference(), None);
 }
 
 #[test]
 fn the_pos_in_c_conforms() {
-    if !there("cc") {
-        return;
+    let vendors = Vendors::new();
+    if let Some(command) = vendors.c() {
+        conforms("example_pos.c", &command, None);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("example_pos");
-    let sources = ["example_pos.c", "till_link.c"].map(|name| link().join("c").join(name));
-    let built = Command::new("cc").args(["-std=c99", "-O1", "-o"]).arg(&program).args(sources).status().unwrap();
-    assert!(built.success());
-    conforms("example_pos.c", &format!("exec {} {{port}} {{}}/journal", program.display()));
 }
 
 #[test]
 fn the_pos_in_python_conforms() {
-    if !there("python3") {
-        return;
+    let vendors = Vendors::new();
+    if let Some(command) = vendors.python() {
+        conforms("example_pos.py", &command, None);
     }
-    let python = link().join("python");
-    conforms(
-        "example_pos.py",
-        &format!(
-            "PYTHONPATH={python} exec python3 {python}/example_pos.py --port {{port}} --journal {{}}/journal --auto",
-            python = python.display()
-        ),
-    );
+}
+
+/// All at once: each waits for its line nearly all the time.
+#[test]
+fn all_three_pos_conform_secured() {
+    let vendors = Vendors::new();
+    let key = vendors.key();
+    let shown = key.display();
+    let all = [
+        ("till pos", Some(format!("{} --key-file {shown}", vendors.reference()))),
+        ("example_pos.c", vendors.c().map(|command| format!("{command} {shown}"))),
+        ("example_pos.py", vendors.python().map(|command| format!("{command} --key-file {shown}"))),
+    ];
+    std::thread::scope(|scope| {
+        for (name, command) in &all {
+            if let Some(command) = command {
+                scope.spawn(|| conforms(name, command, Some(&key)));
+            }
+        }
+    });
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn wrong_crc(p: &mut Player<'_>) -> Step {
     p.come_up()?;
     let message = harmless(p);
     let next = p.note(message);
-    let whole = raw::body(kind::DATA, &p.payload(next));
+    let payload = p.payload(next);
+    let whole = p.body(kind::DATA, &payload);
     // In the payload, in the kind's neighbourhood, and in the checksum itself.
     for at in [whole.len() - 6, 9, whole.len() - 1] {
         let mut body = whole.clone();
@@ -81,6 +82,10 @@ fn longest_frame(p: &mut Player<'_>) -> Step {
 
 fn full_block(p: &mut Player<'_>) -> Step {
     p.come_up()?;
+    if let Some(session) = p.keyed.as_mut().and_then(|keyed| keyed.session.as_mut()) {
+        // A low counter has zeros so near to the end that no full block fits behind them.
+        session.sent = 0x0101_0101;
+    }
     for with_empty in [true, false] {
         let sequence = p.log.len() as u32 + 1;
         let mut payload = raw::pair(p.epoch, sequence).to_vec();
@@ -90,7 +95,7 @@ fn full_block(p: &mut Player<'_>) -> Step {
             (1..600usize).find_map(|length| {
                 payload.truncate(head);
                 payload.resize(head + length, fill);
-                let body = raw::body(kind::DATA, &payload);
+                let body = p.body(kind::DATA, &payload);
                 let wire = raw::stuff(&body);
                 let tail = wire.len().checked_sub(257)?;
                 (wire.ends_with(&[1, 0]) && wire.get(tail) == Some(&0xff)).then_some((wire, length, fill))
@@ -134,7 +139,8 @@ fn cut_frame(p: &mut Player<'_>) -> Step {
     p.come_up()?;
     let message = harmless(p);
     let next = p.note(message);
-    let wire = raw::frame(kind::DATA, &p.payload(next));
+    let payload = p.payload(next);
+    let wire = p.frame(kind::DATA, &payload);
     // The plug comes out in the middle; what follows it begins with the zero of 3.3.
     let mut bytes = wire.get(..wire.len() / 2).unwrap_or_default().to_vec();
     bytes.push(0);
@@ -157,7 +163,8 @@ fn malformed(p: &mut Player<'_>) -> Step {
         (kind::REFUSE, 2),
     ];
     for (kind, length) in frames {
-        drop_one(p, &raw::frame(kind, &vec![1; length]))?;
+        let frame = p.frame(kind, &vec![1; length]);
+        drop_one(p, &frame)?;
     }
     Ok(())
 }
@@ -184,13 +191,21 @@ fn flood(p: &mut Player<'_>) -> Step {
     let mut bytes = Vec::new();
     let sale = p.sale();
     for n in 0..40u8 {
-        let message = match n % 4 {
+        let message = match n % 5 {
+            // Parts of a picture of which some never come.
+            4 => encoded(&ToPos::Thumbnail {
+                sale,
+                revision: 1,
+                part: u16::from(n),
+                parts: u16::from(n / 2),
+                jpeg: heapless::Vec::from_slice(&[0xff; 300]).unwrap_or_default(),
+            }),
             0 => encoded(&ToPos::CartChanged { sale, cart: cart(100, 100) }),
             1 => vec![n; usize::from(n) * 7],
             2 => Vec::new(),
             _ => encoded(&ToPos::SessionOpened { sale }),
         };
-        bytes.extend_from_slice(&raw::frame(kind::EVENT, &message));
+        bytes.extend_from_slice(&p.frame(kind::EVENT, &message));
     }
     p.raw(&bytes)?;
     goes_on(p)

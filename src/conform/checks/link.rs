@@ -1,12 +1,14 @@
 //! Coming up, refusing, staying up, going down: SPEC 2, 6.1 to 6.4, 6.7.
 
-use super::{Check, check};
+use super::{Check, check, keyed, plain};
 use crate::conform::Level::Display;
+use crate::conform::player::keyed::{FLAG_SECURED, SECURED_HELLO_BYTES, Tail};
 use crate::conform::player::{ANSWER_MS, Frame, Miss, Player, SILENCE_MS, Step, encoded, fail};
 use crate::conform::raw::{self, Hello, kind};
 
 pub(super) const CHECKS: &[Check] = &[
     check("L-001", "says HELLO at this rate, whole and valid", Display, says_hello),
+    keyed("L-200", "says that it is secured, and proves its key", proves_its_key),
     check("L-040", "comes up when the HELLOs are mutual", Display, comes_up),
     check("L-003", "takes a HELLO byte by byte", Display, byte_by_byte),
     check("L-041", "says nothing but HELLO while it is not up, and acknowledges nothing", Display, quiet_while_down),
@@ -18,7 +20,8 @@ pub(super) const CHECKS: &[Check] = &[
     check("L-033", "refuses another counter with reason 3", Display, |p| refuses(p, 3, |h| h.counter ^= 1)),
     check("L-033", "names the first reason that holds", Display, order_of_reasons),
     check("L-033", "does not refuse another minor version", Display, minor_version),
-    check("L-034", "goes down when it is refused, and says HELLO again", Display, is_refused),
+    plain("L-033", "refuses a till that is secured with reason 5", |p| refuses(p, 5, |h| h.flags = 1)),
+    plain("L-034", "goes down when it is refused, and says HELLO again", is_refused),
     check("L-042", "goes down when a HELLO says that it is not heard", Display, half_open),
     check("L-040", "goes down after 3 s of silence and not before", Display, silence),
     check("L-070", "says something at least each second, its heartbeat with its own boot number", Display, beats),
@@ -37,6 +40,26 @@ fn says_hello(p: &mut Player<'_>) -> Step {
         story if story.is_empty() => "nothing came within 4 s: till link ping says more".to_owned(),
         story => format!("no HELLO within 4 s, but {story}: till link ping says more"),
     })
+}
+
+fn proves_its_key(p: &mut Player<'_>) -> Step {
+    p.reboot();
+    p.answer_hello = false;
+    for _ in 0..8 {
+        p.say_hello()?;
+        let Some(frame) = p.until(500, |frame| (frame.kind == kind::HELLO).then(|| frame.clone()))? else { continue };
+        if frame.hello().is_some_and(|hello| hello.flags & FLAG_SECURED == 0) {
+            return fail("its HELLO has not bit 0 in its flags: it has no security, or no key was given to it");
+        }
+        let Some(tail) = Tail::read(&frame.payload) else {
+            return fail(format!("a HELLO of {} bytes; {SECURED_HELLO_BYTES} at least", frame.payload.len()));
+        };
+        return match frame.tail {
+            Some(_) => Ok(()),
+            None => fail(format!("its proof is wrong: key {}, or another key under that number", tail.key)),
+        };
+    }
+    fail("no HELLO within 4 s")
 }
 
 fn check_hello(p: &Player<'_>, frame: &Frame) -> Step {
@@ -66,9 +89,10 @@ fn comes_up(p: &mut Player<'_>) -> Step {
 }
 
 fn byte_by_byte(p: &mut Player<'_>) -> Step {
-    p.reboot();
+    p.put_down()?;
     p.answer_hello = false;
-    let hello = raw::frame(kind::HELLO, &p.hello().bytes());
+    let hello = p.hello().bytes();
+    let hello = p.frame(kind::HELLO, &hello);
     let boot = p.boot;
     for byte in hello {
         p.raw(&[byte])?;
@@ -83,7 +107,7 @@ fn byte_by_byte(p: &mut Player<'_>) -> Step {
 }
 
 fn quiet_while_down(p: &mut Player<'_>) -> Step {
-    p.reboot();
+    p.put_down()?;
     p.answer_hello = false;
     let message = encoded(&till_link::ToPos::Withdrawn { sale: p.sale(), revision: 1 });
     let next = p.note(message);
@@ -121,7 +145,7 @@ fn stranger_beats(p: &mut Player<'_>) -> Step {
 }
 
 fn later_hello(p: &mut Player<'_>) -> Step {
-    p.reboot();
+    p.put_down()?;
     p.answer_hello = false;
     for _ in 0..6 {
         let mut payload = Hello { flags: 0x80, ..p.hello() }.bytes();
@@ -142,6 +166,11 @@ fn later_hello(p: &mut Player<'_>) -> Step {
     fail("no HELLO that names our boot number")
 }
 
+/// Where a HELLO that is refused shows: at a secured end only while the link is down (SPEC 8.4).
+fn refusable(p: &mut Player<'_>) -> Step {
+    if p.keyed.is_some() { p.put_down() } else { p.come_up() }
+}
+
 /// Says a HELLO that must be refused; the reason that came.
 fn refusal(p: &mut Player<'_>, change: impl Fn(&mut Hello)) -> Step<Option<u8>> {
     p.answer_hello = false;
@@ -152,7 +181,7 @@ fn refusal(p: &mut Player<'_>, change: impl Fn(&mut Hello)) -> Step<Option<u8>> 
 }
 
 fn refuses(p: &mut Player<'_>, reason: u8, change: fn(&mut Hello)) -> Step {
-    p.come_up()?;
+    refusable(p)?;
     match refusal(p, change)? {
         Some(found) if found == reason => {}
         Some(found) => return fail(format!("REFUSE with reason {found}")),
@@ -162,7 +191,7 @@ fn refuses(p: &mut Player<'_>, reason: u8, change: fn(&mut Hello)) -> Step {
 }
 
 /// The next HELLO must say that the link is down, and nothing else may come before or behind it.
-fn is_down(p: &mut Player<'_>) -> Step {
+pub(super) fn is_down(p: &mut Player<'_>) -> Step {
     let frames = p.listen(1_200)?;
     let hellos: Vec<Hello> = frames.iter().filter_map(Frame::hello).collect();
     match hellos.first() {
@@ -177,7 +206,7 @@ fn is_down(p: &mut Player<'_>) -> Step {
 }
 
 fn order_of_reasons(p: &mut Player<'_>) -> Step {
-    p.come_up()?;
+    refusable(p)?;
     let all = |h: &mut Hello| (h.major, h.schema, h.role, h.counter) = (2, !h.schema, 1, !h.counter);
     let no_version = |h: &mut Hello| (h.schema, h.role, h.counter) = (!h.schema, 1, !h.counter);
     let role_and_counter = |h: &mut Hello| (h.role, h.counter) = (1, !h.counter);
@@ -189,7 +218,7 @@ fn order_of_reasons(p: &mut Player<'_>) -> Step {
 }
 
 fn minor_version(p: &mut Player<'_>) -> Step {
-    p.reboot();
+    p.put_down()?;
     match refusal(p, |hello| hello.minor = 9)? {
         None => Ok(()),
         Some(reason) => fail(format!("REFUSE with reason {reason}")),
@@ -207,6 +236,18 @@ fn is_refused(p: &mut Player<'_>) -> Step {
 fn half_open(p: &mut Player<'_>) -> Step {
     p.come_up()?;
     p.answer_hello = false;
+    if p.keyed.is_some() {
+        // Who does not hear it can't prove that its HELLO is no old one: it only does not count as heard.
+        return falls_down(p, |p| {
+            let keyed = p.keyed.as_mut().map(|keyed| std::mem::take(&mut keyed.peer_nonce));
+            let deaf = Hello { peer_boot: 0, up: 0, ..p.hello() };
+            p.send(kind::HELLO, &deaf.bytes())?;
+            if let (Some(keyed), Some(nonce)) = (&mut p.keyed, keyed) {
+                keyed.peer_nonce = nonce;
+            }
+            Ok(())
+        });
+    }
     let deaf = Hello { peer_boot: 0, up: 0, ..p.hello() };
     p.send(kind::HELLO, &deaf.bytes())?;
     is_down(p)
@@ -214,11 +255,20 @@ fn half_open(p: &mut Player<'_>) -> Step {
 
 fn silence(p: &mut Player<'_>) -> Step {
     p.come_up()?;
+    falls_down(p, |_| Ok(()))
+}
+
+/// From here on nothing comes but what `noise` sends again and again: the link must fall as in silence.
+pub(super) fn falls_down(p: &mut Player<'_>, mut noise: impl FnMut(&mut Player<'_>) -> Step) -> Step {
     (p.beat, p.answer_hello) = (false, false);
     let boot = p.boot.to_le_bytes();
     p.send(kind::HEARTBEAT, &boot)?;
     let begin_ms = p.now_ms();
-    let down = p.until(5_000, |frame| frame.hello().filter(|hello| hello.up == 0).map(|_| frame.at_ms))?;
+    let mut down = None;
+    while down.is_none() && p.now_ms() < begin_ms + 5_000 {
+        noise(p)?;
+        down = p.until(400, |frame| frame.hello().filter(|hello| hello.up == 0).map(|_| frame.at_ms))?;
+    }
     match down.map(|at_ms| at_ms - begin_ms) {
         None => fail("still up after 5 s of silence"),
         // The HELLO comes up to 500 ms after going down.

@@ -133,7 +133,8 @@ fn revisions(p: &mut Player<'_>) -> Step {
     for message in &messages {
         let sequence = p.note(encoded(message));
         p.sent = p.sent.max(sequence);
-        bytes.extend_from_slice(&raw::frame(kind::DATA, &p.payload(sequence)));
+        let payload = p.payload(sequence);
+        bytes.extend_from_slice(&p.frame(kind::DATA, &payload));
     }
     p.raw(&bytes)?;
     p.wait(PAY_MS, |p| !p.payments(sale).is_empty())?;
