@@ -24,7 +24,7 @@ pub mod gallery;
 // Frames to observations: pre-processing, heads, suppression, fusion over time.
 #[forbid(unsafe_code)]
 pub mod vision;
-// Who is known: thresholds from measured error rates, decisions over several frames, the vault of templates.
+// Who is known: thresholds from measured error rates, decisions over several frames, enrolment, the vault of templates.
 #[forbid(unsafe_code)]
 pub mod people;
 // The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.

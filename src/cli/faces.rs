@@ -57,11 +57,20 @@ impl FaceEngines {
     /// # Errors
     /// What the engines' folders have against it.
     pub fn load(&self) -> Result<Faces, CliError> {
-        let (detector, embedder) = (Manifest::load(&self.detector_dir())?, Manifest::load(&self.embedder_dir())?);
+        let detector = Manifest::load(&self.detector_dir())?;
+        let (vision, embedder) = self.vision()?;
+        Ok(Faces { vision, detector, embedder, seen: HashMap::new(), ms: 0.0 })
+    }
+
+    /// Loads both engines as the face camera's way, and the embedder's manifest.
+    ///
+    /// # Errors
+    /// As [`FaceEngines::load`].
+    pub fn vision(&self) -> Result<(FaceVision, Manifest), CliError> {
+        let embedder = Manifest::load(&self.embedder_dir())?;
         let (backend, threads, ort_dylib) = (self.backend, self.threads, self.ort_dylib.clone());
         let choice = Choice { backend, threads, ort_dylib, ..Choice::default() };
-        let vision = FaceVision::load(&detector.dir, &embedder.dir, &choice)?;
-        Ok(Faces { vision, detector, embedder, seen: HashMap::new(), ms: 0.0 })
+        Ok((FaceVision::load(&self.detector_dir(), &embedder.dir, &choice)?, embedder))
     }
 }
 
@@ -159,8 +168,16 @@ impl Faces {
     /// # Errors
     /// None there, or another network's.
     pub fn curve(&self) -> Result<FmrCurve, CliError> {
-        FmrCurve::load(&self.embedder.dir, &self.embedder.sha256).map_err(|e| CliError::new(Exit::Config, e.0))
+        curve(&self.embedder)
     }
+}
+
+/// The curve of false matches beside an embedder.
+///
+/// # Errors
+/// None there, or another network's.
+pub fn curve(embedder: &Manifest) -> Result<FmrCurve, CliError> {
+    FmrCurve::load(&embedder.dir, &embedder.sha256).map_err(|e| CliError::new(Exit::Config, e.0))
 }
 
 /// A bar on a terminal, now and then a line elsewhere.

@@ -23,6 +23,7 @@ pub mod eval_tray;
 pub mod eval_verify;
 pub mod exit;
 pub mod faces;
+pub mod footage;
 pub mod link;
 pub mod link_key;
 pub mod outbox;

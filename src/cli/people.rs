@@ -1,5 +1,6 @@
 //! `till people`: the members' side of the counter, for the technician.
 
+pub mod enrol;
 pub mod manage;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,10 @@ pub struct PeopleArgs {
 pub enum PeopleCommand {
     /// Make the vault, and its device key if none is given
     Init(PlaceArgs),
+    /// Enrol a person: four poses, consent, nothing written until all is there
+    Enrol(enrol::EnrolArgs),
+    /// Say who is before the face camera, or that it is nobody who is enrolled
+    Recognise(enrol::RecogniseArgs),
     /// Print everybody by id, and who must enrol again
     List(LookArgs),
     /// Print what is kept of one person, without the face's vectors
@@ -146,6 +151,8 @@ pub struct RotateArgs {
 pub fn run(args: &PeopleArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     match &args.command {
         PeopleCommand::Init(a) => manage::init(&a.place, a.json, out),
+        PeopleCommand::Enrol(a) => enrol::enrol(a, out),
+        PeopleCommand::Recognise(a) => enrol::recognise(a, out),
         PeopleCommand::List(a) => manage::list(&a.place, &a.embedder(), a.json, out),
         PeopleCommand::Show(a) => manage::show(&a.place, &a.whom, a.json, out),
         PeopleCommand::Export(a) => manage::export(&a.place, &a.whom, &a.output, a.with_embeddings, out),

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use image::{Rgb, RgbImage};
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::draw;
 use super::exit::{CliError, Exit};
-use crate::capture::gst::Pace;
-use crate::capture::{Frame, Read, Stream};
+use super::footage::Camera;
+use crate::capture::Frame;
 use crate::checkout::Catalogue;
 use crate::checkout::cart::tally;
 use crate::config::Config;
@@ -61,43 +60,10 @@ pub fn run(args: &SnapArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
             "the running daemon has the camera; stop it for this (systemctl stop till), start it again afterwards";
         return Err(CliError::new(Exit::Failed, message));
     }
-    let mut camera = Camera::open(&config)?;
+    let mut camera = Camera::open("tray", &config.tray.camera)?;
     match &args.collect {
         Some(folder) => collect(args, &mut camera, folder, out),
         None => show(args, &config, &mut camera, out),
-    }
-}
-
-/// An open camera and its newest frame.
-struct Camera {
-    stream: Box<dyn Stream>,
-    frame: Frame,
-    wait_ms_max: u64,
-}
-
-impl Camera {
-    fn open(config: &Config) -> Result<Self, CliError> {
-        let camera = &config.tray.camera;
-        let mut opener = parts::opener("tray", camera, Pace::Live);
-        let stream = opener.open().map_err(|e| CliError::new(Exit::Missing, e.to_string()))?;
-        let frame = Frame::with_capacity(camera.width, camera.height);
-        Ok(Self { stream, frame, wait_ms_max: camera.first_frame_ms_max })
-    }
-
-    /// The next frame; `None` at the end of a recording.
-    fn next(&mut self) -> Result<Option<&Frame>, CliError> {
-        let missing = |m: String| CliError::new(Exit::Missing, m);
-        let until_ms = clock::monotonic_ms() + self.wait_ms_max;
-        loop {
-            match self.stream.read(&mut self.frame, Duration::from_millis(200)).map_err(|e| missing(e.to_string()))? {
-                Read::Frame => return Ok(Some(&self.frame)),
-                Read::End => return Ok(None),
-                Read::Timeout if clock::monotonic_ms() >= until_ms => {
-                    return Err(missing(format!("the tray camera sent nothing in {} ms", self.wait_ms_max)));
-                }
-                Read::Timeout => {}
-            }
-        }
     }
 }
 
@@ -107,7 +73,7 @@ fn collect(args: &SnapArgs, camera: &mut Camera, folder: &Path, out: &mut dyn Wr
     let mut due_ms = clock::monotonic_ms();
     while files.len() < args.count as usize {
         // The frames in between are taken and dropped: what is kept is never an old one.
-        let Some(frame) = camera.next()? else { break };
+        let Some(frame) = camera.read()? else { break };
         if clock::monotonic_ms() < due_ms && !files.is_empty() {
             continue;
         }
@@ -141,7 +107,7 @@ fn show(args: &SnapArgs, config: &Config, camera: &mut Camera, out: &mut dyn Wri
     let catalogue = parts::catalogue(config).map_err(|e| eprintln!("without names and masses: {e}")).ok();
     let mut picture = None;
     for _ in 0..LOOK_FRAMES_MAX {
-        let Some(frame) = camera.next()? else { break };
+        let Some(frame) = camera.read()? else { break };
         let settled = eyes.vision.observe(frame, frame.captured_ns / 1_000_000)?.settled;
         picture = Some(rgb(frame)?);
         if settled {

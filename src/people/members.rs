@@ -145,7 +145,7 @@ mod tests {
         let mut vault = Vault::init(FaultDisk::default().fs(), &KeySource::Own).unwrap();
         for (i, (id, network, created_s)) in people.iter().enumerate() {
             let vector = vec![(i as f32).cos(), (i as f32).sin()];
-            let template = Template { network: network.repeat(32), space: [0; 8], facing: Facing::Front, vector };
+            let template = Template { network: network.repeat(32), facing: Facing::Front, vector };
             let consent = Consent { version: "1".into(), text_sha256: None, at_s: None, method: Method::Staff };
             let (id, templates) = ((*id).to_owned(), vec![template]);
             vault.put(&Record { id, name: None, created_s: *created_s, consent, templates }, false).unwrap();

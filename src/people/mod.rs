@@ -3,6 +3,7 @@
 //! doesn't), FPIR (a stranger is identified), FNIR (a member isn't). Read next: `threshold`, `metrics`, then `vault`.
 
 pub mod decision;
+pub mod enrol;
 pub mod members;
 pub mod metrics;
 pub mod shelf;
@@ -10,5 +11,6 @@ pub mod threshold;
 pub mod vault;
 
 pub use decision::{Decision, Evidence};
+pub use enrol::{Enrolment, Guide, Progress};
 pub use members::{Member, Members};
 pub use threshold::{FmrCurve, Policy};

@@ -6,6 +6,7 @@ mod corpus;
 mod conform;
 mod crash;
 mod docs;
+mod enrol;
 mod faces;
 mod heads;
 mod help;

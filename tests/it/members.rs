@@ -75,7 +75,7 @@ fn enrol(data: &Path, names: &[String], people: &Path) -> Vec<Vec<f32>> {
             let mut vector = Vec::new();
             vision.embed(&face, &mut vector).unwrap();
             vectors.push(vector.clone());
-            templates.push(Template { network: network.clone(), space: [0; 8], facing: Facing::Front, vector });
+            templates.push(Template { network: network.clone(), facing: Facing::Front, vector });
         }
         let consent = Consent { version: "1".into(), text_sha256: None, at_s: None, method: Method::Staff };
         vault.put(&Record { id: name.clone(), name: None, created_s: None, consent, templates }, false).unwrap();

@@ -39,7 +39,7 @@ impl Drop for Disk<'_> {
 fn record(id: &str, first: f32) -> Record {
     let template = |facing, turn: f32| {
         let (x, y) = ((first + turn).cos(), (first + turn).sin());
-        Template { network: "ab".repeat(32), space: [0; 8], facing, vector: vec![x * 0.6, y * 0.6, x * 0.8, y * 0.8] }
+        Template { network: "ab".repeat(32), facing, vector: vec![x * 0.6, y * 0.6, x * 0.8, y * 0.8] }
     };
     Record {
         id: id.to_owned(),

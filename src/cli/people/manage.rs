@@ -134,7 +134,7 @@ fn described(person: &Person, record: &Record) -> Value {
     let templates: Vec<Value> = record
         .templates
         .iter()
-        .map(|t| json!({ "facing": t.facing, "network": t.network, "values": t.vector.len(), "protected": t.space != [0; 8] }))
+        .map(|t| json!({ "facing": t.facing, "network": t.network, "values": t.vector.len() }))
         .collect();
     json!({
         "id": record.id,

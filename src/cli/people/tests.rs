@@ -30,7 +30,7 @@ fn json(state: &Path, words: &[&str]) -> Value {
 
 fn record(id: &str, network: &str, created_s: Option<u64>) -> Record {
     let vector = |x: f32| vec![x, (1.0 - x * x).sqrt()];
-    let template = |facing, x| Template { network: network.repeat(32), space: [0; 8], facing, vector: vector(x) };
+    let template = |facing, x| Template { network: network.repeat(32), facing, vector: vector(x) };
     Record {
         id: id.to_owned(),
         name: Some("Anna K.".into()),

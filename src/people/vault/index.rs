@@ -14,8 +14,8 @@ pub const WRAPPED_BYTES: usize = KEY_BYTES + OVERHEAD_BYTES;
 const MAGIC: &[u8; 8] = b"TILLPEO1";
 /// Magic, id of the device key, length of what follows.
 const HEADER_BYTES: usize = 8 + 8 + 4;
-/// Vault, generation, next number, projection, number of entries.
-const HEAD_BYTES: usize = 16 + 8 + 4 + 1 + 32 + 4;
+/// Vault, generation, next number, number of entries.
+const HEAD_BYTES: usize = 16 + 8 + 4 + 4;
 /// Number, version, day of the last use, wrapped key.
 const ENTRY_BYTES: usize = 4 + 8 + 4 + WRAPPED_BYTES;
 /// What an index is bound to besides its header.
@@ -43,8 +43,6 @@ pub struct Index {
     pub generation: u64,
     /// Number of the next person.
     pub next: u32,
-    /// Seed of the projection of new templates.
-    pub projection: Option<Zeroizing<[u8; 32]>>,
     /// By rising number.
     pub entries: Vec<Entry>,
 }
@@ -74,8 +72,6 @@ impl Index {
         plain.extend_from_slice(&self.vault);
         plain.extend_from_slice(&self.generation.to_le_bytes());
         plain.extend_from_slice(&self.next.to_le_bytes());
-        plain.push(u8::from(self.projection.is_some()));
-        plain.extend_from_slice(self.projection.as_ref().map_or(&[0; 32], |seed| &**seed));
         plain.extend_from_slice(&u32::try_from(self.entries.len()).map_err(|_| full())?.to_le_bytes());
         for entry in &self.entries {
             plain.extend_from_slice(&entry.number.to_le_bytes());
@@ -114,15 +110,13 @@ impl Index {
     fn parse(plain: &[u8]) -> Option<Self> {
         let mut f = Fields(plain);
         let (vault, generation, next) = (f.take()?, f.u64()?, f.u32()?);
-        let (projected, seed) = (f.take::<1>()?[0], Zeroizing::new(f.take::<32>()?));
         let count = f.u32()? as usize;
         let mut entries = Vec::with_capacity(count.min(PEOPLE_MAX));
         for _ in 0..count {
             let (number, version, used_day, wrapped) = (f.u32()?, f.u64()?, f.u32()?, f.take()?);
             entries.push(Entry { number, version, used_day, wrapped });
         }
-        let projection = (projected == 1).then_some(seed);
-        f.0.is_empty().then_some(Self { vault, generation, next, projection, entries })
+        f.0.is_empty().then_some(Self { vault, generation, next, entries })
     }
 }
 

@@ -10,8 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{VaultError, VaultErrorKind};
 use crate::gallery;
 
-/// Longest id in bytes.
-pub const ID_BYTES_MAX: usize = 64;
+/// Longest id in bytes: what a message of the link takes.
+pub const ID_BYTES_MAX: usize = 32;
 /// Longest name in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Most vectors of one person.
@@ -99,8 +99,6 @@ pub struct Consent {
 pub struct Template {
     /// sha256 of the network that made it, as 64 digits.
     pub network: String,
-    /// Which projection it went through; zeros for none.
-    pub space: [u8; 8],
     /// Which way the head was turned.
     pub facing: Facing,
     /// A unit vector.

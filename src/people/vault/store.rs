@@ -102,7 +102,7 @@ impl Vault {
             },
         };
         let vault = seal::random()?;
-        let index = Index { vault, generation: 1, next: 1, projection: None, entries: Vec::new() };
+        let index = Index { vault, generation: 1, next: 1, entries: Vec::new() };
         let mut file = index.encode(&key)?;
         file.resize(file.len().next_multiple_of(GROW_BYTES), 0);
         born(&mut *fs, UNBORN[0], SLOTS[0], &file)?;

@@ -20,8 +20,7 @@ pub(super) fn vector(seed: u64, dimensions: usize) -> Vec<f32> {
 }
 
 pub(super) fn record(id: &str, seed: u64) -> Record {
-    let template =
-        |facing, i| Template { network: "ab".repeat(32), space: [0; 8], facing, vector: vector(seed * 10 + i, 24) };
+    let template = |facing, i| Template { network: "ab".repeat(32), facing, vector: vector(seed * 10 + i, 24) };
     Record {
         id: id.to_owned(),
         name: Some(format!("Name of {id}")),
@@ -192,7 +191,7 @@ fn what_is_no_record_is_not_stored() {
         with(&|r| r.templates = vec![r.templates[0].clone(); 33]),
         with(&|r| r.id.clear()),
         with(&|r| r.id = "a\nb".into()),
-        with(&|r| r.id = "x".repeat(65)),
+        with(&|r| r.id = "x".repeat(33)),
         with(&|r| r.name = Some(" ".into())),
         with(&|r| r.consent.version.clear()),
     ];
