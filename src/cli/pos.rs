@@ -50,7 +50,7 @@ pub struct PosArgs {
     /// Currency of the prices
     #[arg(long, value_name = "CODE", requires = "prices")]
     pub currency: Option<String>,
-    /// Draw a live picture of the sale; keys: p pays, c cancels, a acknowledges, q quits
+    /// Draw a live picture of the sale; keys: p pays, c cancels, a acknowledges, m asks who the shopper is, q quits
     #[arg(long)]
     pub terminal: bool,
     /// Print one JSON object a line for each event
@@ -244,6 +244,9 @@ fn json(event: &PosEvent) -> serde_json::Value {
             "refund_minor": refund.map(|refund| refund.amount_minor),
         }),
         PosEvent::Said(message) => serde_json::json!({ "event": "said", "message": format!("{message:?}") }),
+        PosEvent::Picture(picture) => serde_json::json!({
+            "event": "picture", "sale": picture.of.0.to_string(), "revision": picture.of.1, "bytes": picture.jpeg.len()
+        }),
         PosEvent::Up => serde_json::json!({ "event": "up" }),
         PosEvent::Down => serde_json::json!({ "event": "down" }),
     };

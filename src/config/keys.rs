@@ -144,6 +144,8 @@ pub const KEYS: &[Key] = &[
     key("link", "secure", "Talk only to a POS that proves that it has the key.", "", Bool, Fallback::Bool(false)),
     key("link", "key_file", "The key, shared with the POS; only its owner may be able to read it.", "", Path, Fallback::None),
 
+    key("link", "thumbnails", "Send the POS a small picture of the tray with each offer.", "", Bool, Fallback::Bool(false)),
+
     key("outbox", "bytes_max", "Most that may wait on disk; when it is reached, selling stops.", "bytes", Int(1_048_576, 1_073_741_824), Fallback::Int(16_777_216)),
     key("outbox", "segment_bytes", "Size at which a new file is begun; at most half of bytes_max.", "bytes", Int(65_536, 67_108_864), Fallback::Int(1_048_576)),
 

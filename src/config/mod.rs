@@ -252,6 +252,8 @@ pub struct Port {
 pub struct Link {
     /// The key that the POS must have, too; `None` believes whoever holds the cable.
     pub key_file: Option<PathBuf>,
+    /// Whether each offer goes with a picture.
+    pub thumbnails: bool,
 }
 
 /// The log on disk.

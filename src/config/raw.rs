@@ -231,6 +231,9 @@ pub struct Link {
     /// The key, shared with the POS; only its owner may be able to read it.
     /// Default: none.
     pub key_file: Field<String>,
+    /// Send the POS a small picture of the tray with each offer.
+    /// Default: false.
+    pub thumbnails: Field<bool>,
 }
 
 /// `[outbox]`

@@ -269,7 +269,7 @@ fn link(s: &Section, raw: &raw::Link) -> Result<Link> {
         }
         (false, None) => None,
     };
-    Ok(Link { key_file })
+    Ok(Link { key_file, thumbnails: s.switch("thumbnails", &raw.thumbnails) })
 }
 
 fn outbox(s: &Section, raw: &raw::Outbox) -> Result<Outbox> {

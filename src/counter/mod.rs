@@ -7,7 +7,8 @@ mod prices;
 use std::collections::VecDeque;
 use std::path::Path;
 
-use till_link::{Attention, Hint, Phase, Role, Security, ToPos, ToTill};
+use till_link::message::JPEG_BYTES_MAX;
+use till_link::{Attention, Hint, Phase, Role, SaleId, Security, ToPos, ToTill};
 
 use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, Settings, View};
 use crate::config::{Config, TriggerSource};
@@ -80,6 +81,8 @@ pub struct Counter {
     own: Catalogue,
     labels: Vec<String>,
     prices: Prices,
+    /// An offer whose picture the POS does not have yet.
+    picture_due: Option<(SaleId, u16)>,
     /// Commands of the POS that the core has not heard yet.
     commands: Vec<ToTill>,
     effects: Vec<Effect>,
@@ -119,6 +122,7 @@ impl Counter {
             own: catalogue,
             labels,
             prices: Prices::default(),
+            picture_due: None,
             commands: Vec::new(),
             effects: Vec::new(),
             storage_error: None,
@@ -163,6 +167,20 @@ impl Counter {
         if question != 0 && question == self.asked {
             self.step(now_ms, Input::Face(said));
         }
+    }
+
+    /// The offer whose picture is due, once: of [`Counter::picture`].
+    pub fn take_picture_due(&mut self) -> Option<(SaleId, u16)> {
+        self.picture_due.take()
+    }
+
+    /// A JPEG that shows an offer. It goes to the POS in parts, when nothing else is to be said.
+    pub fn picture(&mut self, (sale, revision): (SaleId, u16), jpeg: &[u8]) {
+        let parts = u16::try_from(jpeg.len().div_ceil(JPEG_BYTES_MAX)).unwrap_or(0);
+        self.books.send_bulk((0..parts).zip(jpeg.chunks(JPEG_BYTES_MAX)).map(|(part, bytes)| {
+            let jpeg = bytes.iter().copied().collect();
+            ToPos::Thumbnail { sale, revision, part, parts, jpeg }
+        }));
     }
 
     /// How the rooms are.
@@ -306,6 +324,10 @@ impl Counter {
                 Effect::Recognise(false) => self.asked = 0,
                 Effect::Volatile(message) => self.books.send(key(&message), &message),
                 Effect::Durable(message) => {
+                    self.picture_due = match &message {
+                        ToPos::Offer { sale, revision, .. } => Some((*sale, *revision)),
+                        _ => None,
+                    };
                     self.pending.push_back(message);
                     self.write(now_ms);
                 }

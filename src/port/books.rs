@@ -16,6 +16,9 @@ mod tests;
 
 /// Durable messages under way at once. Four of the largest frames keep a 115200 line busy for a second.
 const WINDOW: u32 = 8;
+/// A next frame is made only while fewer bytes wait for the line: 11 ms at 115200, so that the line does not run dry
+/// between two turns, and what is said last need not wait for what the driver took ahead.
+const AHEAD_BYTES: usize = 128;
 /// Bytes read from the wire at once.
 const READ_BYTES: usize = 1024;
 
@@ -66,6 +69,8 @@ pub struct Books {
     out: Log,
     inbox: Log,
     volatile: VecDeque<(u32, Vec<u8>)>,
+    /// Parts of something long, which wait for everything else.
+    bulk: VecDeque<Vec<u8>>,
     /// Records from here on are kept though they were acknowledged.
     keep_from: u32,
     wire_bytes: Box<[u8; WIRE_BYTES_MAX]>,
@@ -80,6 +85,9 @@ pub struct Books {
 struct Outgoing<'b> {
     out: &'b Log,
     volatile: &'b mut VecDeque<(u32, Vec<u8>)>,
+    bulk: &'b mut VecDeque<Vec<u8>>,
+    /// The line has sent all that it was given.
+    line_free: bool,
 }
 
 impl Source for Outgoing<'_> {
@@ -98,6 +106,14 @@ impl Source for Outgoing<'_> {
     fn volatile(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let (_, bytes) = self.volatile.pop_front()?;
         copy(&bytes, buffer)
+    }
+
+    fn bulk(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        // An event that comes in the middle of a picture waits for one part of it at most (L-073).
+        if !self.line_free {
+            return None;
+        }
+        copy(&self.bulk.pop_front()?, buffer)
     }
 }
 
@@ -118,6 +134,7 @@ impl Books {
             out,
             inbox,
             volatile: VecDeque::new(),
+            bulk: VecDeque::new(),
             keep_from: u32::MAX,
             wire_bytes: Box::new([0; WIRE_BYTES_MAX]),
             unsent: 0..0,
@@ -156,6 +173,17 @@ impl Books {
         }
     }
 
+    /// Sends something long in parts, each when nothing else is to be said; what of an earlier one was not sent is dropped.
+    pub fn send_bulk<M: Serialize>(&mut self, parts: impl IntoIterator<Item = M>) {
+        self.bulk.clear();
+        let mut buffer = [0; PAYLOAD_BYTES_MAX];
+        for part in parts {
+            if let Some(bytes) = till_link::message::encode(&part, &mut buffer) {
+                self.bulk.push_back(bytes.to_vec());
+            }
+        }
+    }
+
     /// Reads what came, hands it out, and writes what is to be said, until the line has or takes no more.
     /// Returns whether anything moved. After an error of the wire: drop it, open another one, and call
     /// [`Books::reconnected`].
@@ -185,7 +213,13 @@ impl Books {
                 moved = true;
                 self.unsent.start += n;
             }
-            let mut source = Outgoing { out: &self.out, volatile: &mut self.volatile };
+            let waiting = wire.waiting();
+            if waiting >= AHEAD_BYTES {
+                return Ok(moved);
+            }
+            let line_free = waiting == 0;
+            let (volatile, bulk) = (&mut self.volatile, &mut self.bulk);
+            let mut source = Outgoing { out: &self.out, volatile, bulk, line_free };
             let transmitted = self.endpoint.poll_transmit(now_ms, &mut source, &mut self.wire_bytes, |event| {
                 if event == Event::Down {
                     sink(Incoming::Down);
@@ -279,6 +313,7 @@ impl Books {
     /// The port was opened anew.
     pub fn reconnected(&mut self, now_ms: u64, sink: &mut dyn FnMut(Incoming<'_>)) {
         self.unsent = 0..0;
+        self.bulk.clear();
         self.endpoint.reconnected(now_ms, |event| {
             if event == Event::Down {
                 sink(Incoming::Down);
@@ -322,7 +357,7 @@ impl Books {
 
     /// Whether everything was said and acknowledged.
     pub fn is_quiet(&self) -> bool {
-        self.unacknowledged() == 0 && self.volatile.is_empty() && self.unsent.is_empty()
+        self.unacknowledged() == 0 && self.volatile.is_empty() && self.bulk.is_empty() && self.unsent.is_empty()
     }
 
     /// The link's counts.

@@ -16,6 +16,10 @@ pub trait Wire: Send {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize>;
     /// Gives as much as the line takes now; 0 when it takes none.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Bytes that were taken and are not on the line yet, where that can be known; else 0.
+    fn waiting(&self) -> usize {
+        0
+    }
 }
 
 /// A serial port: 8 data bits, no parity, 1 stop bit, no flow control.
@@ -81,5 +85,10 @@ impl Wire for SerialWire {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         or_nothing(self.uart.write(bytes).map_err(io_error))
+    }
+
+    /// The kernel takes 4 KiB ahead, which a line of 115200 sends for 355 ms. A pty, whose line is memory, says 0.
+    fn waiting(&self) -> usize {
+        self.uart.output_len().unwrap_or(0)
     }
 }

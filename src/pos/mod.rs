@@ -4,12 +4,14 @@
 
 pub mod keys;
 mod ledger;
+mod picture;
 mod prices;
 mod receipt;
 pub mod screen;
 mod script;
 
 pub use ledger::{Ledger, Offer, Refund};
+pub use picture::Picture;
 pub use prices::PriceList;
 pub use receipt::Receipt;
 pub use script::{Keys, Press, ScriptError};
@@ -53,6 +55,8 @@ pub enum PosEvent {
         /// The money to be given back.
         refund: Option<Refund>,
     },
+    /// What an offer looks like.
+    Picture(Picture),
     /// Something else that the counter said.
     Said(ToPos),
     /// The link came up.
@@ -78,6 +82,8 @@ pub struct Pos {
     prices: Option<PriceList>,
     /// The session at hand, as far as the counter said.
     session: Option<SaleId>,
+    /// The picture that is coming in, its parts in order.
+    picture: Option<Picture>,
     /// Who the shopper seems to be, and whether they said yes.
     member: Option<(Sku, bool)>,
     /// A press that the script wants at a time, for an offer.
@@ -116,7 +122,18 @@ impl Pos {
         // The logs are the ledger: nothing of them is thrown away.
         books.keep(Some(1));
         let due = ledger.open_offer().map(|offer| (now_ms, offer.sale, keys.for_offer(offers).0));
-        Self { books, ledger, keys, offers, attention: None, prices: None, session: None, member: None, due }
+        Self {
+            books,
+            ledger,
+            keys,
+            offers,
+            attention: None,
+            prices: None,
+            session: None,
+            picture: None,
+            member: None,
+            due,
+        }
     }
 
     /// The same on a secured link; to be said before the first turn.
@@ -202,6 +219,12 @@ impl Pos {
                 if let Some(yes) = self.keys.member() {
                     self.it_is_me(yes);
                 }
+            }
+            ToPos::Thumbnail { sale, revision, part, parts, jpeg } => {
+                if let Some(whole) = Picture::gather(&mut self.picture, (*sale, *revision), (*part, *parts), jpeg) {
+                    sink(PosEvent::Picture(whole));
+                }
+                return;
             }
             ToPos::Attention { sale, reason, on: true } => self.attention = Some((*sale, *reason)),
             ToPos::Attention { reason, on: false, .. } => {

@@ -86,6 +86,8 @@ impl Screen {
         match event {
             PosEvent::Up => self.up = true,
             PosEvent::Down => self.up = false,
+            // A terminal shows no pictures.
+            PosEvent::Picture(_) => {}
             PosEvent::Cart(cart) => {
                 if matches!(self.stage, Stage::Booked(_) | Stage::Ended(_) | Stage::Refund(_)) {
                     // The tray is being emptied: what was sold stays on the screen until the next session.
@@ -296,6 +298,10 @@ pub fn plain(event: &PosEvent) -> Option<String> {
         PosEvent::Said(_) => None,
         PosEvent::Up => Some("link: up".to_owned()),
         PosEvent::Down => Some("link: down".to_owned()),
+        PosEvent::Picture(picture) => {
+            let (sale, revision) = picture.of;
+            Some(format!("picture of offer {sale} no. {revision}: {} bytes", picture.jpeg.len()))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
+use till_link::SaleId;
 
 use crate::capture::slot::Reader;
 use crate::runtime::clock;
@@ -14,6 +15,7 @@ use crate::runtime::latency::Histogram;
 use crate::runtime::live::ToCounter;
 use crate::runtime::status::Running;
 use crate::vision::TrayVision;
+use crate::vision::thumbnail::Thumbnailer;
 
 /// How long the thread sleeps at most before it beats again.
 const NAP: Duration = Duration::from_millis(200);
@@ -49,6 +51,9 @@ impl Better {
     }
 }
 
+/// An offer that the POS should see.
+pub type Offered = (SaleId, u16);
+
 /// Everything the thread owns.
 pub struct Eye {
     /// The newest frame.
@@ -61,6 +66,8 @@ pub struct Eye {
     pub better: Arc<Better>,
     /// Whether a session wants pictures.
     pub look: Arc<AtomicBool>,
+    /// Makes pictures of offers; `None` where the POS gets none.
+    pub thumbnails: Option<(Thumbnailer, Arc<Mutex<Option<Offered>>>)>,
     /// Where observations go.
     pub out: Sender<ToCounter>,
     /// Shared with `status`.
@@ -70,6 +77,20 @@ pub struct Eye {
 }
 
 impl Eye {
+    /// The picture of an offer, from the frame that was just looked at; behind the observation, so that it delays none.
+    fn picture(&mut self) {
+        let Some((thumbnailer, due)) = &mut self.thumbnails else { return };
+        // The counter's thread holds this for the time of one assignment, and a frame later is soon enough.
+        let Some(offer) = due.try_lock().ok().and_then(|mut due| due.take()) else { return };
+        let mut jpeg = Vec::new();
+        match thumbnailer.make(self.reader.current(), &mut jpeg) {
+            Ok(()) => {
+                let _ = self.out.try_send(ToCounter::Picture(offer, jpeg));
+            }
+            Err(error) => log::warn!("vision: {error}"),
+        }
+    }
+
     /// Runs until `stop`.
     pub fn run(mut self, stop: &AtomicBool) {
         let mut awake = false;
@@ -109,6 +130,7 @@ impl Eye {
                         }
                         Err(TrySendError::Disconnected(_)) => return,
                     }
+                    self.picture();
                 }
                 Err(error) => {
                     self.stats.failures.fetch_add(1, Ordering::Relaxed);

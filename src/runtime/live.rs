@@ -19,7 +19,7 @@ use crate::config::{CameraSource, Config, TriggerSource};
 use crate::counter::Counter;
 use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
 use crate::runtime::control::Control;
-use crate::runtime::eye::{Better, Eye, EyeStats};
+use crate::runtime::eye::{Better, Eye, EyeStats, Offered};
 use crate::runtime::face::Face;
 use crate::runtime::heart::Heart;
 use crate::runtime::plans::Watcher;
@@ -30,6 +30,7 @@ use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts, triggers};
 use crate::trigger::RawEvent;
 use crate::trigger::script::Script;
 use crate::vision::TrayObservation;
+use crate::vision::thumbnail::Thumbnailer;
 
 /// Facts on their way to the counter; more than this many wait only when the disk hangs.
 const CHANNEL: usize = 64;
@@ -58,6 +59,8 @@ pub enum ToCounter {
     Quarantined(Vec<String>),
     /// The answer to a shopper's question, who is it.
     Face(u32, FaceSaid),
+    /// A JPEG of the tray as it was offered.
+    Picture(Offered, Vec<u8>),
     /// New prices.
     Catalogue(Catalogue),
 }
@@ -160,10 +163,12 @@ impl Live {
                 }
             }
         })?;
+        let picture_due = config.link.thumbnails.then(|| Arc::new(Mutex::new(None)));
         let eye = Eye {
             reader,
             next_rung: parts::below(&eyesight.manifest, &eyesight.choice, backend),
             better: Arc::clone(&better),
+            thumbnails: picture_due.clone().map(|due| (Thumbnailer::default(), due)),
             vision: eyesight.vision,
             look: Arc::clone(&look),
             out: to_counter.clone(),
@@ -199,6 +204,7 @@ impl Live {
             facts,
             look,
             eye_thread,
+            picture_due,
             face,
             camera,
             eye_stats,
@@ -286,6 +292,8 @@ struct Desk {
     facts: Receiver<ToCounter>,
     look: Arc<AtomicBool>,
     eye_thread: std::thread::Thread,
+    /// Where vision finds the offer to picture.
+    picture_due: Option<Arc<Mutex<Option<Offered>>>>,
     face: Option<Face>,
     camera: Arc<Stats>,
     eye_stats: Arc<EyeStats>,
@@ -324,6 +332,9 @@ impl Desk {
             if look != self.look.swap(look, Ordering::Relaxed) && look {
                 self.eye_thread.unpark();
             }
+            if let (Some(due), Some(offer)) = (&self.picture_due, self.counter.take_picture_due()) {
+                *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
+            }
             let question = self.counter.asked();
             match &mut self.face {
                 Some(face) => face.ask(question),
@@ -353,6 +364,7 @@ impl Desk {
             }
             ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
             ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
+            ToCounter::Picture(offer, jpeg) => self.counter.picture(offer, &jpeg),
             ToCounter::Catalogue(catalogue) => self.catalogue = Some(catalogue),
         }
     }

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod nms;
 pub mod observation;
 pub mod preprocess;
+pub mod thumbnail;
 pub mod tray;
 
 pub use detection::Detection;

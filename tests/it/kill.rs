@@ -63,7 +63,7 @@ impl Random {
     }
 }
 
-fn config(folder: &Path, port: &Path) -> PathBuf {
+pub fn config(folder: &Path, port: &Path) -> PathBuf {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
     let text = format!(
         "[counter]\nstate_dir = \"{state}\"\ncontrol = \"{control}\"\ncatalogue = \"{demo}/catalogue.csv\"\n\

@@ -18,3 +18,4 @@ mod shim;
 mod vault;
 #[cfg(feature = "tensorrt")]
 mod tensorrt;
+mod thumbnail;

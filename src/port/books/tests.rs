@@ -284,3 +284,68 @@ proptest! {
         prop_assert_eq!(&till.got, &all);
     }
 }
+
+/// A line that keeps what it was given until it is let go, as a driver's buffer does.
+#[derive(Default)]
+struct Slow {
+    wire: Option<MemoryWire>,
+    waiting: usize,
+    frames: Vec<Vec<u8>>,
+}
+
+impl Wire for Slow {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        self.wire.as_mut().map_or(Ok(0), |wire| wire.read(bytes))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.frames.push(bytes.to_vec());
+        self.waiting += bytes.len();
+        self.wire.as_mut().map_or(Ok(bytes.len()), |wire| wire.write(bytes))
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting
+    }
+}
+
+#[test]
+fn an_event_waits_for_one_part_of_a_picture_at_most_though_the_driver_would_take_all_of_it() {
+    let (mut till, mut pos) = (End::new(Role::Till), End::new(Role::Pos));
+    let (a, b) = memory::pair();
+    let mut wires = (Slow { wire: Some(a), ..Slow::default() }, b);
+    let mut now_ms = 0;
+    while !(till.books.is_up() && pos.books.is_up()) {
+        wires.0.waiting = 0;
+        till.turn(now_ms, &mut wires.0);
+        pos.turn(now_ms, &mut wires.1);
+        now_ms += 20;
+        assert!(now_ms < 10_000);
+    }
+    let sale = SaleId { counter: 1, epoch: 1, session: 1 };
+    let jpeg: heapless::Vec<u8, { till_link::message::JPEG_BYTES_MAX }> = (0..512).map(|i| i as u8).collect();
+    till.books.send_bulk((0..8).map(|part| till_link::ToPos::Thumbnail {
+        sale,
+        revision: 1,
+        part,
+        parts: 8,
+        jpeg: jpeg.clone(),
+    }));
+    wires.0.frames.clear();
+    wires.0.waiting = 0;
+    till.turn(now_ms, &mut wires.0);
+    till.turn(now_ms, &mut wires.0);
+    assert_eq!(wires.0.frames.len(), 1, "one part is on the line and the next one waits here");
+    till.books.send(1, &till_link::ToPos::SessionOpened { sale });
+    // The part is almost through: the small event goes in behind it, before any other part.
+    wires.0.waiting = AHEAD_BYTES - 1;
+    till.turn(now_ms, &mut wires.0);
+    let last = wires.0.frames.last().unwrap();
+    assert!(wires.0.frames.len() == 2 && last.len() < 40, "{} bytes", last.len());
+    for _ in 0..20 {
+        wires.0.waiting = 0;
+        till.turn(now_ms, &mut wires.0);
+    }
+    assert_eq!(wires.0.frames.iter().filter(|frame| frame.len() > 500).count(), 8, "all of the picture went");
+    assert!(till.books.is_quiet());
+}
