@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use till_link::Currency;
+use till_link::{Currency, Sku};
 
 use crate::checkout::Catalogue;
 use crate::cli::demo::receipt_json;
@@ -50,6 +50,12 @@ pub struct PosArgs {
     /// Currency of the prices
     #[arg(long, value_name = "CODE", requires = "prices")]
     pub currency: Option<String>,
+    /// Enrol this new member as soon as the counter answers; the person has seen the text and agreed to it
+    #[arg(long, value_name = "ID", requires = "consent_version")]
+    pub enrol: Option<String>,
+    /// Version of the text that the new member agreed to
+    #[arg(long, value_name = "VERSION", requires = "enrol")]
+    pub consent_version: Option<String>,
     /// Draw a live picture of the sale; keys: p pays, c cancels, a acknowledges, m asks who the shopper is, q quits
     #[arg(long)]
     pub terminal: bool,
@@ -81,6 +87,13 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         let catalogue = Catalogue::load(file, currency).map_err(|error| wrong(error.to_string()))?;
         pos.set_prices(PriceList::from(&catalogue));
     }
+    let word = |text: &String| {
+        Sku::try_from(text.as_str()).map_err(|_| CliError::new(Exit::Usage, format!("{text:?} has more than 32 bytes")))
+    };
+    let mut enrol = match (&args.enrol, &args.consent_version) {
+        (Some(member), Some(version)) => Some((word(member)?, word(version)?)),
+        _ => None,
+    };
     let live = args.terminal && std::io::stdout().is_terminal();
     if live {
         // Talk would run through the picture; what stops a sale still may.
@@ -138,6 +151,11 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
             },
         };
         for event in &events {
+            if *event == PosEvent::Up
+                && let Some((member, consent)) = enrol.take()
+            {
+                pos.enrol(member, consent, true);
+            }
             show.heard(event)?;
         }
         let mut pressed = Vec::new();

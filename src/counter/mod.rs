@@ -2,13 +2,14 @@
 //! replay, simulation) turns. It carries out the core's effects in their order and feeds back what came
 //! of them. It has no thread and reads no clock.
 
+mod enrol;
 mod prices;
 
 use std::collections::VecDeque;
 use std::path::Path;
 
 use till_link::message::JPEG_BYTES_MAX;
-use till_link::{Attention, Hint, Phase, Role, SaleId, Security, ToPos, ToTill};
+use till_link::{Attention, Phase, Role, SaleId, Security, Sku, ToPos, ToTill};
 
 use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, Settings, View};
 use crate::config::{Config, TriggerSource};
@@ -17,6 +18,7 @@ use crate::port::{Books, Incoming, PortError, PortErrorKind, Wire, recovery};
 use crate::trigger::{Debounce, RawEvent, Scale, TriggerEvent};
 use crate::vision::TrayObservation;
 
+pub use enrol::Guided;
 use prices::Prices;
 
 /// Sees every effect of the core with its time, in order.
@@ -75,6 +77,10 @@ pub struct Counter {
     asked: u32,
     /// The last such question.
     questions: u32,
+    /// The open question is an enrolment: the new member's id, and the version of the text.
+    enrolling: Option<(Sku, Sku)>,
+    /// There is a face camera.
+    members: bool,
     /// Durable messages that the disk did not take yet, in order; while there are any nothing is sold.
     pending: VecDeque<ToPos>,
     /// The store's own prices; the POS's, if it gives any, go before them.
@@ -118,6 +124,8 @@ impl Counter {
             look: false,
             asked: 0,
             questions: 0,
+            enrolling: None,
+            members: rules.core.members,
             pending: VecDeque::new(),
             own: catalogue,
             labels,
@@ -231,11 +239,7 @@ impl Counter {
                 };
                 self.books.send(key(&answer), &answer);
             }
-            // Members are enrolled by `till people enrol`; this counter has no room for it beside its sales.
-            ToTill::Enrol { on: true, .. } => {
-                let answer = ToPos::Guide { sale: None, hint: Hint::Failed, step: 0, steps: 0 };
-                self.books.send(key(&answer), &answer);
-            }
+            ToTill::Enrol { member, consent, on } => self.enrol(member, consent, *on),
             other => self.step(now_ms, Input::Pos(other)),
         }
     }
@@ -261,6 +265,7 @@ impl Counter {
         }
         self.turn_prices(now_ms);
         self.step(now_ms, Input::Tick);
+        self.give_way(false);
         match wire {
             // What was decided just now leaves now, not after the driver's next pause.
             Some(wire) if self.books.out().last() > written => Ok(moved? | self.exchange(now_ms, wire)?),
@@ -291,6 +296,7 @@ impl Counter {
         });
         if down {
             self.step(now_ms, Input::LinkDown);
+            self.give_way(true);
         }
         // What came before the wire failed has come all the same.
         if up {
@@ -309,6 +315,12 @@ impl Counter {
         self.carry_out(now_ms);
     }
 
+    /// A new question to the face camera's room.
+    fn ask(&mut self) {
+        self.questions = self.questions.wrapping_add(1).max(1);
+        self.asked = self.questions;
+    }
+
     fn carry_out(&mut self, now_ms: u64) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
@@ -318,8 +330,8 @@ impl Counter {
             match effect {
                 Effect::Look(look) => self.look = look,
                 Effect::Recognise(true) => {
-                    self.questions = self.questions.wrapping_add(1).max(1);
-                    self.asked = self.questions;
+                    self.enrolling = None;
+                    self.ask();
                 }
                 Effect::Recognise(false) => self.asked = 0,
                 Effect::Volatile(message) => self.books.send(key(&message), &message),

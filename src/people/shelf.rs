@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::gallery::Precision;
 
 use super::members::Members;
-use super::vault::{KeySource, Vault, VaultError, VaultErrorKind};
+use super::vault::{KeySource, Record, Vault, VaultError, VaultErrorKind};
 
 /// Name, length and time of each file of the vault: what changes when anybody does.
 type Stamp = Vec<(std::ffi::OsString, u64, Option<SystemTime>)>;
@@ -51,6 +51,30 @@ impl Shelf {
             Ok(()) => self.seen = self.stamp().ok(),
             Err(error) => log::warn!("people: the day of a visit could not be kept: {error}"),
         }
+    }
+
+    /// The network whose members these are.
+    pub fn network(&self) -> &str {
+        &self.network
+    }
+
+    /// Makes an empty vault where there is none yet.
+    ///
+    /// # Errors
+    /// What keeps it from being made.
+    pub fn make(&self) -> Result<(), VaultError> {
+        match Vault::open_at(&self.folder, &self.key) {
+            Err(error) if error.kind == VaultErrorKind::Missing => Vault::init_at(&self.folder, &self.key).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// A new member.
+    ///
+    /// # Errors
+    /// What the vault has against it, an id that is somebody's among that: then nothing was kept.
+    pub fn put(&self, record: &Record) -> Result<(), VaultError> {
+        Vault::open_at(&self.folder, &self.key)?.put(record, false).map(drop)
     }
 
     fn stamp(&self) -> Result<Stamp, VaultError> {

@@ -304,6 +304,11 @@ impl Pos {
         true
     }
 
+    /// Begins to enrol a new member who agreed to that version of the text, or stops; [`ToPos::Guide`] answers.
+    pub fn enrol(&mut self, member: Sku, consent: Sku, on: bool) {
+        self.books.send(MEMBER_KEY, &ToTill::Enrol { member, consent, on });
+    }
+
     fn ask_who(&mut self, on: bool) -> bool {
         let Some(sale) = self.session else { return false };
         self.books.send(MEMBER_KEY, &ToTill::Recognise { sale, on });

@@ -1,8 +1,10 @@
 //! The face camera's two threads. Both rest until a shopper asks to be recognised: the camera is opened then and closed
 //! with the answer, and what it saw is overwritten. Frames, faces and vectors live in memory alone.
 
-use std::sync::Arc;
+mod enrol;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -16,15 +18,17 @@ use crate::capture::run::{AtEnd, Settings, Stats};
 use crate::capture::slot::{Reader, Writer, slot};
 use crate::checkout::FaceSaid;
 use crate::config::Config;
+use crate::counter::Guided;
 use crate::people::members::Members;
 use crate::people::shelf::Shelf;
-use crate::people::{Decision, Evidence, FmrCurve, Policy, decision};
+use crate::people::{self, Decision, Evidence, FmrCurve, Policy, decision};
 use crate::runtime::heart::Heart;
 use crate::runtime::live::ToCounter;
 use crate::runtime::status::{CameraStatus, FaceStatus, Status};
 use crate::runtime::{RuntimeError, clock, parts};
 use crate::vision::VisionError;
-use crate::vision::face::{FaceVision, Gate, Looked};
+use crate::vision::face::{FaceVision, Gate, Gates, Looked, Rule};
+use enrol::Enrolling;
 
 /// How long the threads sleep at most before they beat again.
 const NAP: Duration = Duration::from_millis(200);
@@ -38,6 +42,8 @@ struct Asked {
     number: AtomicU32,
     /// The camera must be closed.
     closed: AtomicBool,
+    /// What the question is: an enrolment, else who it is.
+    enrolling: Mutex<Option<(Sku, Sku)>>,
     frames: AtomicU64,
     failures: AtomicU64,
     members: AtomicU64,
@@ -87,9 +93,10 @@ impl Face {
         Ok(Some(Self { hearts, threads: [camera_thread, eye_thread], camera, asked }))
     }
 
-    /// The question that is open now; 0 closes the camera.
-    pub fn ask(&mut self, question: u32) {
+    /// The question that is open now, an enrolment or who it is; 0 closes the camera.
+    pub fn ask(&mut self, question: u32, enrolling: Option<&(Sku, Sku)>) {
         if self.asked.number.load(Ordering::Relaxed) != question {
+            *self.asked.enrolling.lock().unwrap_or_else(PoisonError::into_inner) = enrolling.cloned();
             self.asked.closed.store(question == 0, Ordering::Release);
             self.asked.number.store(question, Ordering::Release);
             self.threads.iter().for_each(Thread::unpark);
@@ -161,10 +168,11 @@ struct FaceEye {
     heart: Arc<Heart>,
 }
 
-/// One shopper's question.
+/// One person's question.
 struct Round {
     number: u32,
     answered: bool,
+    enrolling: Option<Enrolling>,
 }
 
 impl FaceEye {
@@ -188,11 +196,12 @@ impl FaceEye {
             if round.is_none() {
                 // A frame from before the question is no answer to it.
                 let _ = self.reader.newest();
-                let answered = !self.read_members(&mut members);
-                if answered {
-                    self.say(number, FaceSaid::Failed);
+                let enrolling = self.begin();
+                let mut begun = Round { number, answered: false, enrolling };
+                if !self.read_members(&mut members) {
+                    self.fail(&mut begun);
                 }
-                round = Some(Round { number, answered });
+                round = Some(begun);
             }
             if !self.reader.wait(NAP) {
                 continue;
@@ -201,38 +210,74 @@ impl FaceEye {
             if round.answered {
                 continue;
             }
-            match self.look(&mut evidence, &mut vector, members) {
-                Ok(Some(said)) => {
-                    round.answered = !matches!(said, FaceSaid::Hint(_));
-                    self.say(number, said);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.asked.failures.fetch_add(1, Ordering::Relaxed);
-                    log::error!("face: {error}");
-                    round.answered = true;
-                    self.say(number, FaceSaid::Failed);
-                }
+            if let Err(error) = self.look(round, &mut evidence, &mut vector, members) {
+                self.asked.failures.fetch_add(1, Ordering::Relaxed);
+                log::error!("face: {error}");
+                self.fail(round);
             }
         }
         self.forget(&mut evidence, &mut vector);
     }
 
-    /// One frame; `None` where there was no new one.
+    /// What the question is, and the rules that go with it.
+    fn begin(&mut self) -> Option<Enrolling> {
+        let enrolling = self.asked.enrolling.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let gates = if enrolling.is_some() { people::enrol::gates() } else { Gates::default() };
+        self.recogniser.vision.set_rules(Rule::default(), gates);
+        let begun = enrolling.map(|who| Enrolling::new(who, clock::monotonic_ms()));
+        if begun.is_some()
+            && let Err(error) = self.recogniser.shelf.make()
+        {
+            log::error!("face: {error}");
+        }
+        begun
+    }
+
+    /// The last word on a question that can't be answered.
+    fn fail(&self, round: &mut Round) {
+        round.answered = true;
+        if round.enrolling.take().is_some() {
+            let over = Guided { hint: Hint::Failed, step: 0, steps: 0, over: true };
+            self.say(ToCounter::Enrol(round.number, over));
+        } else {
+            self.say(ToCounter::Face(round.number, FaceSaid::Failed));
+        }
+    }
+
+    /// One frame, if there is a new one.
     fn look(
         &mut self,
+        round: &mut Round,
         evidence: &mut Evidence,
         vector: &mut Vec<f32>,
         members: &mut Members,
-    ) -> Result<Option<FaceSaid>, VisionError> {
-        let Some(frame) = self.reader.newest() else { return Ok(None) };
+    ) -> Result<(), VisionError> {
+        let Some(frame) = self.reader.newest() else { return Ok(()) };
+        let now_ms = frame.captured_ns / 1_000_000;
         let looked = self.recogniser.vision.look(frame)?;
         self.asked.frames.fetch_add(1, Ordering::Relaxed);
-        let Looked::Fit(face, _) = looked else { return Ok(Some(FaceSaid::Hint(hint(&looked)))) };
-        self.recogniser.vision.embed(&face, vector)?;
-        evidence.add(vector);
-        let decision = evidence.decide(&members.gallery, &self.recogniser.curve, &self.recogniser.policy);
-        Ok(Some(match decision {
+        if let Some(enrolling) = &mut round.enrolling {
+            if let Some(guided) = enrolling.see(&looked, &mut self.recogniser, members, vector, now_ms)? {
+                round.answered = guided.over;
+                self.say(ToCounter::Enrol(round.number, guided));
+            }
+            return Ok(());
+        }
+        let said = match looked {
+            Looked::Fit(face, _) => {
+                self.recogniser.vision.embed(&face, vector)?;
+                evidence.add(vector);
+                self.decide(evidence, members)
+            }
+            _ => FaceSaid::Hint(hint(&looked)),
+        };
+        round.answered = !matches!(said, FaceSaid::Hint(_));
+        self.say(ToCounter::Face(round.number, said));
+        Ok(())
+    }
+
+    fn decide(&mut self, evidence: &Evidence, members: &mut Members) -> FaceSaid {
+        match evidence.decide(&members.gallery, &self.recogniser.curve, &self.recogniser.policy) {
             Ok(Decision::Known { id, score, .. }) => match members.who(id).and_then(|who| Sku::try_from(&*who.id).ok())
             {
                 Some(member) => {
@@ -247,7 +292,7 @@ impl FaceEye {
                 log::error!("face: {error}");
                 FaceSaid::Failed
             }
-        }))
+        }
     }
 
     /// Whether there is anybody to compare with.
@@ -266,8 +311,8 @@ impl FaceEye {
         members.is_some()
     }
 
-    fn say(&self, number: u32, said: FaceSaid) {
-        if self.out.try_send(ToCounter::Face(number, said)).is_err() {
+    fn say(&self, word: ToCounter) {
+        if self.out.try_send(word).is_err() {
             log::warn!("face: the counter is behind, a word was dropped");
         }
     }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use till_link::Hint;
 
 use crate::capture::camera::State;
 use crate::capture::clock::Monotonic;
@@ -16,7 +17,7 @@ use crate::capture::run::{AtEnd, Settings, Stats};
 use crate::capture::slot::slot;
 use crate::checkout::{Catalogue, FaceSaid, Health};
 use crate::config::{CameraSource, Config, TriggerSource};
-use crate::counter::Counter;
+use crate::counter::{Counter, Guided};
 use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
 use crate::runtime::control::Control;
 use crate::runtime::eye::{Better, Eye, EyeStats, Offered};
@@ -59,6 +60,8 @@ pub enum ToCounter {
     Quarantined(Vec<String>),
     /// The answer to a shopper's question, who is it.
     Face(u32, FaceSaid),
+    /// How an enrolment goes.
+    Enrol(u32, Guided),
     /// A JPEG of the tray as it was offered.
     Picture(Offered, Vec<u8>),
     /// New prices.
@@ -337,8 +340,12 @@ impl Desk {
             }
             let question = self.counter.asked();
             match &mut self.face {
-                Some(face) => face.ask(question),
-                None => self.counter.face(now_ms, question, &FaceSaid::Failed),
+                Some(face) => face.ask(question, self.counter.enrolling()),
+                None => {
+                    self.counter.face(now_ms, question, &FaceSaid::Failed);
+                    let over = Guided { hint: Hint::Failed, step: 0, steps: 0, over: true };
+                    self.counter.enrolled(question, over);
+                }
             }
             if now_ms >= status_at_ms {
                 status_at_ms = now_ms + STATUS_EVERY_MS;
@@ -364,6 +371,7 @@ impl Desk {
             }
             ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
             ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
+            ToCounter::Enrol(question, guided) => self.counter.enrolled(question, guided),
             ToCounter::Picture(offer, jpeg) => self.counter.picture(offer, &jpeg),
             ToCounter::Catalogue(catalogue) => self.catalogue = Some(catalogue),
         }

@@ -8,7 +8,7 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 /// The photographs, if they are there.
-fn images() -> Option<PathBuf> {
+pub fn images() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let data = std::env::var_os("TILL_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
     let dir = data.join("lfw-dev/images");
@@ -20,7 +20,7 @@ fn images() -> Option<PathBuf> {
 }
 
 /// The `number`th photograph of somebody, counted from 0.
-fn photograph(images: &Path, name: &str, number: usize) -> RgbImage {
+pub fn photograph(images: &Path, name: &str, number: usize) -> RgbImage {
     let mut all = files(&images.join(name));
     all.sort();
     image::open(&all[number]).unwrap().into_rgb8()
@@ -28,7 +28,7 @@ fn photograph(images: &Path, name: &str, number: usize) -> RgbImage {
 
 /// The head in the middle of the photograph turned by so many degrees: each point moves by its depth, a wide hill with
 /// a narrow one for the nose. At one and a half times the size.
-fn turned(photograph: &RgbImage, yaw: f32, pitch: f32) -> RgbImage {
+pub fn turned(photograph: &RgbImage, yaw: f32, pitch: f32) -> RgbImage {
     const SIZE: f32 = 1.5;
     let (w, h) = (photograph.width() as f32, photograph.height() as f32);
     let hill =
@@ -63,7 +63,7 @@ fn clip(folder: &Path, photograph: &RgbImage, angles: impl IntoIterator<Item = (
 }
 
 /// Ahead, to the person's right, down, to the left, each slowly.
-fn four_poses() -> Vec<(f32, f32)> {
+pub fn four_poses() -> Vec<(f32, f32)> {
     let sweep = |to: f32| (1..=18).map(move |i| to * i as f32 / 18.0);
     let ahead = (0..10).map(|i| (i as f32 / 4.0 - 1.0, 0.0));
     let right = sweep(-36.0).map(|yaw| (yaw, 0.0));
@@ -73,7 +73,7 @@ fn four_poses() -> Vec<(f32, f32)> {
 }
 
 /// Looking about a little.
-fn glance() -> Vec<(f32, f32)> {
+pub fn glance() -> Vec<(f32, f32)> {
     (0..12).map(|i| ((i as f32 * 0.9).sin() * 7.0, (i as f32 * 0.7).cos() * 4.0)).collect()
 }
 

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use image::RgbImage;
 use till::cli::picture;
 use till::engine::{Choice, Manifest};
 use till::people::vault::{Consent, Facing, KeySource, Method, Record, Template, Vault};
@@ -44,12 +45,30 @@ impl Drop for Running {
     }
 }
 
+/// A head that turns, each angle for a third of a second.
+fn turning(folder: &Path, photograph: &RgbImage, angles: Vec<(f32, f32)>) -> PathBuf {
+    let frames = folder.join("frames");
+    let _ = std::fs::remove_dir_all(&frames);
+    std::fs::create_dir_all(&frames).unwrap();
+    for (i, (yaw, pitch)) in angles.into_iter().enumerate() {
+        let picture = crate::enrol::turned(photograph, yaw, pitch);
+        // Chroma is halved: an odd side would be cut.
+        let even = image::imageops::crop_imm(&picture, 0, 0, picture.width() & !1, picture.height() & !1).to_image();
+        for again in 0..5 {
+            even.save(frames.join(format!("{:04}.jpg", 5 * i + again))).unwrap();
+        }
+    }
+    let to = folder.join("face.mkv");
+    crate::chain::encode(&frames, &to);
+    std::fs::remove_dir_all(&frames).unwrap();
+    to
+}
+
 /// One picture as the clip of a camera that looks at somebody who holds still.
 fn clip(folder: &Path, portrait: &Path) -> PathBuf {
     let frames = folder.join("frames");
     let _ = std::fs::remove_dir_all(&frames);
     std::fs::create_dir_all(&frames).unwrap();
-    // Two pixels of a frame's edge are cut where the size is odd, which no face camera has.
     for i in 0..FRAMES {
         std::fs::copy(portrait, frames.join(format!("{i:04}.jpg"))).unwrap();
     }
@@ -83,7 +102,8 @@ fn enrol(data: &Path, names: &[String], people: &Path) -> Vec<Vec<f32>> {
     vectors
 }
 
-fn config(folder: &Path, port: &Path, clip: &Path) -> PathBuf {
+/// `comes`: whether the presence line says that somebody came, which begins a session.
+fn config(folder: &Path, port: &Path, clip: &Path, comes: bool) -> PathBuf {
     let here = root().display();
     let folder_ = folder.display();
     let text = format!(
@@ -91,9 +111,10 @@ fn config(folder: &Path, port: &Path, clip: &Path) -> PathBuf {
          catalogue = \"{here}/demo/catalogue.csv\"\n[tray.camera]\ntest = true\n\
          [tray.engine]\ndir = \"{here}/engines/demo\"\n[face.camera]\nfile = \"{}\"\nrepeat = false\nwidth = 250\nheight = 250\n\
          [face.engine]\ndetector = \"{here}/engines/face-mtcnn\"\nembedder = \"{here}/engines/face-mobilefacenet\"\n\
-         [trigger]\nsource = \"script\"\nscript = \"{folder_}/trigger.toml\"\n[port]\npath = \"{}\"\n",
+         [port]\npath = \"{}\"\n{}",
         clip.display(),
         port.display(),
+        if comes { "[trigger]\nsource = \"script\"\nscript = \"trigger.toml\"\n" } else { "" },
     );
     std::fs::write(
         folder.join("trigger.toml"),
@@ -106,29 +127,29 @@ fn config(folder: &Path, port: &Path, clip: &Path) -> PathBuf {
     file
 }
 
-/// What the POS was told of the shopper whose portrait that is, one line each, to the last word.
-fn told(folder: &Path, portrait: &Path) -> Vec<String> {
+/// What the POS was told of whoever stands before the camera in that clip, one line each, to the last word. `asks` are
+/// the arguments with which the POS asks.
+fn told(folder: &Path, clip: &Path, asks: &[&str]) -> Vec<String> {
     let cable = NullModem::open(None).unwrap();
     let [till_end, pos_end] = cable.ends();
-    let config = config(folder, till_end, &clip(folder, portrait));
-    let script = folder.join("keys.toml");
-    std::fs::write(&script, "member = true\n").unwrap();
+    let config = config(folder, till_end, clip, !asks.contains(&"--enrol"));
+    std::fs::write(folder.join("keys.toml"), "member = true\n").unwrap();
     let till = |arguments: &[&str]| {
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_till"));
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.current_dir(folder).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         Running(command.spawn().unwrap())
     };
     let state = folder.join("pos");
-    let [script, state, config] = [&script, &state, &config].map(|path| path.to_str().unwrap());
-    let mut pos = till(&["pos", "--port", pos_end.to_str().unwrap(), "--state", state, "--script", script]);
+    let [state, config] = [&state, &config].map(|path| path.to_str().unwrap());
+    let mut pos = till(&[&["pos", "--port", pos_end.to_str().unwrap(), "--state", state], asks].concat());
     let _run = till(&["run", "--config", config]);
     let mut lines = Vec::new();
     // The last word always comes: a name, or a reason why there is none, at the latest after half a minute.
     for line in BufReader::new(pos.0.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         if line.starts_with("member: ") || line.starts_with("face: ") {
-            let last = !["Look", "Hold", "little", "step"].iter().any(|hint| line.contains(hint));
+            let last = !["Look", "Hold", "little", "step", "further"].iter().any(|hint| line.contains(hint));
             lines.push(line);
             if last {
                 break;
@@ -136,6 +157,10 @@ fn told(folder: &Path, portrait: &Path) -> Vec<String> {
         }
     }
     lines
+}
+
+fn log(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
 }
 
 /// Files below `folder` that hold one of `needles`, and which.
@@ -167,10 +192,11 @@ fn a_member_is_named_a_stranger_is_not_and_no_face_is_on_the_disk() {
     let vectors = enrol(&data, &names, &folder.join("till/people"));
 
     let mated = sorted(&data.join("probes-mated").join(&names[2])).remove(0);
-    let lines = told(folder, &mated);
+    let asks = ["--script", "keys.toml"];
+    let lines = told(folder, &clip(folder, &mated), &asks);
     assert_eq!(lines.last(), Some(&format!("member: {}?", names[2])), "{lines:?}");
     let stranger = sorted(&data.join("probes-nonmated")).remove(0);
-    let lines = told(folder, &stranger);
+    let lines = told(folder, &clip(folder, &stranger), &asks);
     assert_eq!(lines.last().map(String::as_str), Some("face: No member: pay as usual."), "{lines:?}");
 
     // What was written meanwhile: books of both ends, vault, log.
@@ -186,4 +212,31 @@ fn a_member_is_named_a_stranger_is_not_and_no_face_is_on_the_disk() {
     let mut found = Vec::new();
     holding(folder, &needles, &mut found);
     assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn a_person_at_the_pos_enrols_a_member_who_is_then_known_in_a_sale() {
+    let Some(images) = crate::enrol::images() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("till")).unwrap();
+    let name = "Jennifer_Garner";
+    let clip = turning(folder, &crate::enrol::photograph(&images, name, 0), crate::enrol::four_poses());
+    let lines = told(folder, &clip, &["--enrol", "m-9", "--consent-version", "2026-11"]);
+    assert_eq!(lines.last().map(String::as_str), Some("face: Done."), "{lines:?}\n{}", log(folder));
+    for hint in
+        ["face: A little more to your right.", "face: A little further down.", "face: A little more to your left."]
+    {
+        assert!(lines.iter().any(|line| line == hint), "{hint}: {lines:?}");
+    }
+    let vault = Vault::open_at(&folder.join("till/people"), &KeySource::Own).unwrap();
+    let record = vault.find("m-9").unwrap().record.unwrap();
+    assert_eq!((record.consent.version.as_str(), record.consent.method), ("2026-11", Method::Counter));
+    drop(vault);
+    // Once more under another id: the face is a member's already.
+    let lines = told(folder, &clip, &["--enrol", "m-10", "--consent-version", "2026-11"]);
+    assert_eq!(lines.last().map(String::as_str), Some("face: Already a member."), "{lines:?}");
+    let clip = turning(folder, &crate::enrol::photograph(&images, name, 4), crate::enrol::glance().repeat(6));
+    let lines = told(folder, &clip, &["--script", "keys.toml"]);
+    assert_eq!(lines.last().map(String::as_str), Some("member: m-9?"), "{lines:?}");
 }

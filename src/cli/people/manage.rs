@@ -274,7 +274,7 @@ pub fn delete(place: &Place, whom: &Whom, json: bool, out: &mut dyn Write) -> Re
     } else {
         writeln!(out, "deleted: the key is overwritten, the record is gone; {} people are left", vault.len())?;
     }
-    eprintln!("a running daemon knows the person until it loads the members again: systemctl restart till");
+    eprintln!("a running daemon forgets the person at the next question to its face camera");
     Ok(Exit::Ok)
 }
 

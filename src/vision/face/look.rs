@@ -57,8 +57,13 @@ impl FaceVision {
 
     /// Other rules than the defaults.
     pub fn with_rules(mut self, rule: Rule, gates: Gates) -> Self {
-        (self.chooser, self.gates) = (Chooser::new(rule), gates);
+        self.set_rules(rule, gates);
         self
+    }
+
+    /// Other rules from the next frame on.
+    pub fn set_rules(&mut self, rule: Rule, gates: Gates) {
+        (self.chooser, self.gates) = (Chooser::new(rule), gates);
     }
 
     /// The embedder, for its size and identity.
