@@ -88,7 +88,8 @@ static bool configure(tl_config *config, int count, char **arguments)
 
 static void told(void *context, tl_pos_event event, const tl_message *m, uint32_t number)
 {
-    static const char *const links[] = {"unreadable", "not stored", "up", "down", "refused", "lost"};
+    static const char *const links[] = {"unreadable", "not stored", "up", "down", "refused", "lost",
+                                        "the disk has lost records, perhaps payments:"};
     (void)context;
     if (event >= TL_POS_UNREADABLE) {
         fprintf(stderr, "link: %s %" PRIu32 "\n", links[event - TL_POS_UNREADABLE], number);

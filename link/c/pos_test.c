@@ -20,7 +20,7 @@ static struct { uint8_t bytes[LOG][TL_PAYLOAD_MAX]; size_t lengths[LOG]; uint32_
 static tl_pos pos;
 static tl_endpoint till;
 static tl_message message, heard;
-static unsigned booked, back, closed, no_disk, unreadable, said_paid;
+static unsigned booked, back, closed, no_disk, unreadable, renewed, said_paid;
 static uint32_t boot;
 static uint64_t now;
 
@@ -67,7 +67,7 @@ static void told(void *c, tl_pos_event event, const tl_message *m, uint32_t numb
 {
     (void)c;
     (void)m;
-    (void)number;
+    renewed += event == TL_POS_RENEWED ? number : 0;
     booked += event == TL_POS_BOOK;
     back += event == TL_POS_GIVE_BACK;
     closed += event == TL_POS_CLOSED;
@@ -85,13 +85,21 @@ static void at_till(void *c, const tl_event *e)
     }
 }
 
-static bool start(void)
+static bool start_unheard(void)
 {
     const tl_disk on = {NULL, read_at, write_at, cut_at};
     const tl_config config = {.counter = 1, .epoch = 90 + boot, .boot = 1000 + boot, .window = 4};
     boot++;
     booked = back = closed = 0;
     return tl_pos_open(&pos, &config, &on, told, NULL, now);
+}
+
+/* As if the link had been up once. */
+static bool start(void)
+{
+    bool good = start_unheard();
+    pos.proven = true;
+    return good;
 }
 
 static void talk(void)
@@ -189,8 +197,9 @@ int main(void)
     talk();
     CHECK(tl_pos_pay(&pos, TL_TENDER_CARD));
     say(TL_CLOSED, 3, 1, TL_OUTCOME_ABANDONED);
+    say(TL_QUERY_OUTCOME, 3, 1, 0);
     talk();
-    CHECK(back == 1);
+    CHECK(back == 1 && heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_NONE && heard.sale.session == 3);
 
     /* Withdrawn, and offered anew. */
     say(TL_OFFER, 4, 1, 0);
@@ -228,6 +237,31 @@ int main(void)
     talk();
     CHECK(booked == 0 && heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_PAID);
     CHECK(!tl_pos_payable(&pos, NULL, NULL));
+
+    /* The disk loses the payment after the till had it: a new epoch, and no money is taken again, by no later start. */
+    new_day();
+    say(TL_OFFER, 1, 1, 0);
+    talk();
+    middle = disk.length;
+    CHECK(tl_pos_pay(&pos, TL_TENDER_CARD));
+    talk();
+    CHECK(said_paid == 1 && start_unheard() && pos.last == 1);
+    disk.length = middle;
+    CHECK(start_unheard() && !tl_pos_payable(&pos, NULL, NULL) && !tl_pos_acknowledge(&pos, NULL, 0));
+    length = pos.epoch;
+    disk.full = true;
+    talk();
+    CHECK(!pos.end.up && renewed == 0 && no_disk > 0);
+    disk.full = false;
+    talk();
+    CHECK(pos.end.up && renewed == 1 && pos.epoch != length && pos.last == 1 && pos.end.acknowledged == 1);
+    CHECK(heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_NONE && !tl_pos_payable(&pos, NULL, NULL));
+    CHECK(start_unheard() && pos.last == 1);
+    talk();
+    CHECK(pos.end.up && renewed == 1 && !tl_pos_payable(&pos, NULL, NULL) && said_paid == 1);
+    say(TL_CLOSED, 1, 1, TL_OUTCOME_PAID);
+    talk();
+    CHECK(booked == 1);
 
     /* The longest message that a frame holds, and no message that we know: stored, acknowledged, told. */
     new_day();

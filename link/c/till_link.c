@@ -836,6 +836,7 @@ void tl_init(tl_endpoint *end, const tl_config *config, uint32_t resume_epoch, u
     end->acknowledged = acknowledged;
     end->next = after(acknowledged);
     end->highest = last > acknowledged ? last : acknowledged;
+    end->unproven = true;
     end->refuse = -1;
     end->timeout_ms = RTO_FIRST;
     end->timer_ms = TL_NEVER;
@@ -873,6 +874,15 @@ void tl_reconnected(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *conte
     end->rx.used = 0;
     end->rx.overrun = false;
     go_down(end, now_ms, sink, context);
+    end->hello_due_ms = now_ms;
+}
+
+void tl_renew(tl_endpoint *end, uint32_t epoch, uint64_t now_ms)
+{
+    end->config.epoch = epoch;
+    end->unproven = false;
+    end->acknowledged = end->highest = 0;
+    go_back(end);
     end->hello_due_ms = now_ms;
 }
 
@@ -1058,14 +1068,20 @@ static void hello(tl_endpoint *end, uint64_t now_ms, const uint8_t *p, size_t le
         return;
     }
     fresh = !end->up;
+    if (read_u32(p + 29) != end->config.epoch) {
+        stored = 0;
+    }
+    if (stored > end->highest && end->unproven) {
+        /* Our disk has lost records that it had said were safe; their numbers may have been given anew. */
+        emit(sink, context, (tl_event){.kind = TL_EV_LOG_LOST, .sequence = stored});
+        return;
+    }
     if (fresh) {
+        end->unproven = false;
         uint32_t lost = adopt(end, epoch, read_u32(p + 25));
         end->up = true;
         end->stats.ups++;
         emit(sink, context, (tl_event){.kind = TL_EV_UP, .boot = boot, .minor = p[1], .lost = lost});
-    }
-    if (read_u32(p + 29) != end->config.epoch) {
-        stored = 0;
     }
     if (fresh || p[3] != 1) {
         if (stored < end->acknowledged) {
@@ -1385,11 +1401,18 @@ static size_t record_at(tl_pos *pos, uint64_t at)
     return BODY_AT + length;
 }
 
+/* Whether the record in scratch, `length` long, has a message of ours. */
+static bool is_ours(const tl_pos *pos, size_t length)
+{
+    uint8_t letter = pos->end.scratch[BODY_AT];
+    return letter == 'O' || (letter == 'E' && length > TL_RECORD_HEAD);
+}
+
 /* Decodes the record in scratch, `length` long, into pos->message. */
 static bool read_message(tl_pos *pos, size_t length)
 {
     const uint8_t *r = pos->end.scratch;
-    return tl_decode(r[BODY_AT] == 'O', r + TL_RECORD_HEAD, length - TL_RECORD_HEAD, &pos->message) == TL_OK;
+    return tl_decode(r[BODY_AT] != 'I', r + TL_RECORD_HEAD, length - TL_RECORD_HEAD, &pos->message) == TL_OK;
 }
 
 /* What pos->message changes about its sale; `what` is set when that is something to be done. */
@@ -1416,6 +1439,8 @@ static void settle(tl_pos *pos, tl_sale_state *state, tl_pos_event *what)
             state->over = true;
             *what = m->outcome == TL_OUTCOME_PAID ? TL_POS_BOOK : state->paid ? TL_POS_GIVE_BACK : TL_POS_CLOSED;
             m->amount_minor = state->paid_minor;
+            /* Money to be given back pays nothing, also where the till has lost this end and asks (L-087). */
+            state->paid = state->paid && m->outcome == TL_OUTCOME_PAID;
         }
         break;
     default:
@@ -1445,8 +1470,7 @@ static tl_sale_state *find(tl_pos *pos, tl_sale sale, uint64_t until)
         return state;
     }
     for (uint64_t at = 0; at < until && (length = record_at(pos, at)) != 0; at += length) {
-        uint8_t letter = pos->end.scratch[BODY_AT];
-        if ((letter == 'I' || letter == 'O') && read_message(pos, length) && sale_of(pos->message.kind) > 0 &&
+        if ((pos->end.scratch[BODY_AT] == 'I' || is_ours(pos, length)) && read_message(pos, length) && sale_of(pos->message.kind) > 0 &&
             same_sale(pos->message.sale, sale)) {
             settle(pos, state, &ignored);
         }
@@ -1469,10 +1493,10 @@ static void apply(tl_pos *pos, uint64_t at, size_t length)
     tl_pos_event what = TL_POS_SAID;
     tl_message *m = &pos->message;
     tl_sale sale;
-    bool ours = r[BODY_AT] == 'O';
+    bool ours = is_ours(pos, length);
     if (r[BODY_AT] == 'E') {
         pos->epoch = epoch;
-        return;
+        pos->last = 0;
     }
     if (ours) {
         pos->last = sequence;
@@ -1540,7 +1564,8 @@ static bool append(tl_pos *pos, uint8_t letter, uint32_t epoch, uint32_t sequenc
     return true;
 }
 
-static bool room(const tl_pos *pos) { return pos->last - pos->end.acknowledged < TL_OURS_MAX; }
+/* Nothing is said before the link was up: the journal may lack records (L-098). */
+static bool room(const tl_pos *pos) { return pos->proven && pos->last - pos->end.acknowledged < TL_OURS_MAX; }
 
 /* Stores pos->message as our next one; the endpoint sends it from there (L-080). */
 static bool submit(tl_pos *pos)
@@ -1569,6 +1594,36 @@ static void answer_prices(tl_pos *pos)
     (void)tl_pos_say(pos, m);
 }
 
+/* Whether the last offer may be paid, but for what the disk may have lost. */
+static bool standing(tl_pos *pos)
+{
+    const tl_sale_state *state;
+    if (!pos->offered) {
+        return false;
+    }
+    state = find(pos, pos->offer, pos->journal_bytes);
+    return !state->paid && !state->over && !state->promised && !state->asked;
+}
+
+/* The till has more of our log than we have, perhaps the payment for the offer that stands: no money is taken for it
+ * any more (L-098). Both in one record. Told again with each HELLO until it is stored. */
+static void renew(tl_pos *pos, uint32_t stored)
+{
+    uint8_t *to = pos->end.scratch + TL_RECORD_HEAD;
+    uint32_t epoch = pos->new_epoch, lost = stored - pos->last;
+    size_t length = 0;
+    if (standing(pos)) {
+        pos->message.kind = TL_OUTCOME_IS;
+        pos->message.sale = pos->offer;
+        pos->message.outcome = TL_OUTCOME_NONE;
+        length = tl_encode(&pos->message, to, TL_PAYLOAD_MAX);
+    }
+    if (append(pos, 'E', epoch, length != 0, to, length)) {
+        tl_renew(&pos->end, epoch, pos->now_ms);
+        tell(pos, TL_POS_RENEWED, NULL, lost);
+    }
+}
+
 static void on_event(void *context, const tl_event *e)
 {
     tl_pos *pos = context;
@@ -1590,7 +1645,9 @@ static void on_event(void *context, const tl_event *e)
             tell(pos, TL_POS_UNREADABLE, NULL, 0);
         }
         break;
+    case TL_EV_LOG_LOST: renew(pos, e->sequence); break;
     case TL_EV_UP:
+        pos->proven = true;
         tell(pos, TL_POS_UP, NULL, 0);
         if (e->lost != 0) {
             tell(pos, TL_POS_LOST, NULL, e->lost);
@@ -1640,6 +1697,7 @@ bool tl_pos_open(tl_pos *pos, const tl_config *config, const tl_disk *disk, tl_p
     pos->disk = *disk;
     pos->sink = sink;
     pos->context = context;
+    pos->new_epoch = config->epoch == 0 ? 1 : config->epoch;
     while ((length = record_at(pos, pos->journal_bytes)) != 0) {
         apply(pos, pos->journal_bytes, length);
         pos->journal_bytes += length;
@@ -1651,7 +1709,7 @@ bool tl_pos_open(tl_pos *pos, const tl_config *config, const tl_disk *disk, tl_p
         }
     }
     if (!disk->cut(disk->context, pos->journal_bytes) ||
-        (pos->epoch == 0 && !append(pos, 'E', config->epoch == 0 ? 1 : config->epoch, 0, (const uint8_t *)"", 0))) {
+        (pos->epoch == 0 && !append(pos, 'E', pos->new_epoch, 0, (const uint8_t *)"", 0))) {
         return false;
     }
     own.role = TL_ROLE_POS;
@@ -1663,6 +1721,7 @@ bool tl_pos_open(tl_pos *pos, const tl_config *config, const tl_disk *disk, tl_p
 
 void tl_pos_receive(tl_pos *pos, uint64_t now_ms, const uint8_t *bytes, size_t length)
 {
+    pos->now_ms = now_ms;
     tl_receive(&pos->end, now_ms, bytes, length, on_event, pos);
 }
 
@@ -1693,18 +1752,16 @@ size_t tl_pos_poll(tl_pos *pos, uint64_t now_ms, uint8_t wire[TL_WIRE_MAX])
 
 bool tl_pos_payable(tl_pos *pos, tl_sale *sale, int64_t *amount_minor)
 {
-    const tl_sale_state *state;
     if (!pos->offered || !room(pos)) {
         return false;
     }
-    state = find(pos, pos->offer, pos->journal_bytes);
     if (sale != NULL) {
         *sale = pos->offer;
     }
     if (amount_minor != NULL) {
         *amount_minor = pos->offer_minor;
     }
-    return !state->paid && !state->over && !state->promised && !state->asked;
+    return standing(pos);
 }
 
 bool tl_pos_pay(tl_pos *pos, uint8_t tender)

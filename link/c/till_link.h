@@ -174,11 +174,11 @@ typedef struct {
     int (*pending)(void *context, uint8_t *buffer, size_t capacity);
 } tl_source;
 
-typedef enum { TL_EV_DURABLE, TL_EV_VOLATILE, TL_EV_ACKED, TL_EV_UP, TL_EV_DOWN, TL_EV_REFUSED } tl_event_kind;
+typedef enum { TL_EV_DURABLE, TL_EV_VOLATILE, TL_EV_ACKED, TL_EV_UP, TL_EV_DOWN, TL_EV_REFUSED, TL_EV_LOG_LOST } tl_event_kind;
 
 typedef struct {
     tl_event_kind kind;
-    uint32_t epoch, sequence; /* DURABLE, ACKED */
+    uint32_t epoch, sequence; /* DURABLE, ACKED, LOG_LOST (see tl_renew) */
     uint32_t boot, lost;      /* UP */
     uint8_t minor, reason;    /* UP, REFUSED */
     const uint8_t *payload;   /* DURABLE, VOLATILE; valid during the call */
@@ -212,6 +212,7 @@ typedef struct {
     int refuse;
     bool ack_due, gap_due, gap_told, event_last;
     uint32_t next, highest;
+    bool unproven; /* no HELLO of this life has shown yet that the other end holds no more of our log than we do */
     uint64_t sent_ms[TL_WINDOW_MAX];
     bool rtt_known;
     uint64_t rtt_ms, variation_x4_ms, timeout_ms, timer_ms, heard_ms, spoke_ms;
@@ -230,6 +231,11 @@ void tl_receive(tl_endpoint *end, uint64_t now_ms, const uint8_t *bytes, size_t 
 void tl_stored(tl_endpoint *end, uint32_t epoch, uint32_t sequence);
 void tl_not_stored(tl_endpoint *end);
 
+/* After TL_EV_LOG_LOST, also from within the sink: the other end has our log up to `sequence`, which is more than we
+ * have. Our log begins anew with record 1 of `epoch`, which was never used before and is on the disk (L-032). The link
+ * comes up only then. */
+void tl_renew(tl_endpoint *end, uint32_t epoch, uint64_t now_ms);
+
 /* The port was opened anew. */
 void tl_reconnected(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *context);
 
@@ -244,7 +250,8 @@ uint64_t tl_deadline(const tl_endpoint *end);
 
 /* Where the journal stands. A record is the length of its body, CRC-32C of the body, CRC-32C of these eight bytes
  * (u32 each), then the body: a letter (E our epoch, I of the till, O ours), two u32 (epoch, sequence) and the
- * message. Little-endian, the same as the Python package's. */
+ * message; an E with one begins our log anew and is its first message, too. Little-endian, the same as the Python
+ * package's. */
 typedef struct {
     void *context;
     /* Reads what stands at `at`; returns how many of the `length` bytes there were. */
@@ -267,7 +274,9 @@ typedef enum {
     TL_POS_UP,
     TL_POS_DOWN,
     TL_POS_REFUSED,    /* number: the reason of 6.1 */
-    TL_POS_LOST        /* number: messages that nobody holds any longer (6.4) */
+    TL_POS_LOST,       /* number: messages that nobody holds any longer (6.4) */
+    TL_POS_RENEWED     /* number: our records that the disk has lost and the till has, perhaps payments: tell a person,
+                          who compares with the till's books and looks at the disk (L-098) */
 } tl_pos_event;
 
 /* `message` is NULL from UNREADABLE on, and valid during the call. Call nothing of tl_pos from within. */
@@ -301,8 +310,9 @@ typedef struct {
     void *context;
     tl_message message;
     uint64_t journal_bytes, ours[TL_OURS_MAX];
-    uint32_t epoch, resume_epoch, resume_sequence, last;
-    bool open;
+    uint32_t epoch, new_epoch, resume_epoch, resume_sequence, last;
+    bool open, proven; /* proven: the link was up in this life */
+    uint64_t now_ms;
     tl_sale_state sales[TL_SALES_MAX];
     size_t next_sale;
     tl_sale newest;
@@ -315,7 +325,8 @@ typedef struct {
     bool fresh_line; /* a zero is owed before the first frame: an earlier life may have died within one (L-013) */
 } tl_pos;
 
-/* Reads the journal. config->epoch is taken for a new one and must never have been used before (L-032).
+/* Reads the journal. config->epoch is taken for a new one, or where the disk has lost records, and must never have
+ * been used before (L-032).
  * False: the journal is damaged before its end, or can't be written; nothing may be sold then. */
 bool tl_pos_open(tl_pos *pos, const tl_config *config, const tl_disk *disk, tl_pos_sink sink, void *context,
                  uint64_t now_ms);
@@ -328,7 +339,7 @@ size_t tl_pos_poll(tl_pos *pos, uint64_t now_ms, uint8_t wire[TL_WIRE_MAX]);
 void tl_pos_reconnected(tl_pos *pos, uint64_t now_ms);
 
 /* Whether an offer may be paid now (L-081), and how much it is. Ask this state rather than waiting for the event:
- * it is also true after a restart between the offer and the payment. */
+ * it is also true after a restart between the offer and the payment, as soon as the link was up (L-098). */
 bool tl_pos_payable(tl_pos *pos, tl_sale *sale, int64_t *amount_minor);
 
 /* The money was taken: stores and sends Paid. False: nothing was stored, the money must be given back. */

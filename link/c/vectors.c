@@ -80,7 +80,7 @@ static bool malformed(const uint8_t *bytes, size_t length)
         memcpy(pos, bytes, length);
         pos_length = length;
     }
-    tl_init(&till, &config, 0, 0, 0, 0, 0);
+    tl_init(&till, &config, 0, 0, 0, 41, 0);
     tl_receive(&till, 0, pos, pos_length, ignore, NULL);
     check(till.up == (pos_length != 0), "is up");
     tl_receive(&till, 0, bytes, length, ignore, NULL);
@@ -324,6 +324,7 @@ static void sink(void *context, const tl_event *e)
     case TL_EV_UP: sprintf(to, "up boot=%" PRIu32 " minor=%u lost=%" PRIu32, e->boot, e->minor, e->lost); break;
     case TL_EV_DOWN: sprintf(to, "down"); break;
     case TL_EV_REFUSED: sprintf(to, "refused %u", e->reason); break;
+    case TL_EV_LOG_LOST: sprintf(to, "loglost %" PRIu32, e->sequence); break;
     }
 }
 
@@ -380,6 +381,11 @@ static void a_step(void)
         t.event_count++;
     } else if (strcmp(command, "in") == 0) {
         tl_receive(&t.end, t.now, bytes, unhex(step + rest, bytes), sink, NULL);
+    } else if (strcmp(command, "renew") == 0) {
+        sscanf(step + rest, "%u", &a);
+        t.first = 1;
+        t.count = 0;
+        tl_renew(&t.end, a, t.now);
     } else if (strcmp(command, "stored") == 0) {
         sscanf(step + rest, "%u/%u", &a, &b);
         tl_stored(&t.end, a, b);

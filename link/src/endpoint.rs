@@ -122,6 +122,8 @@ pub struct Endpoint {
     acknowledged: u32,
     next: u32,
     highest_sent: u32,
+    /// In this life no HELLO of the other end has yet shown that it holds no more of our log than we do.
+    unproven: bool,
     sent_ms: [u64; WINDOW_MAX as usize],
     rto: Rto,
     timer_ms: Option<u64>,
@@ -162,6 +164,7 @@ impl Endpoint {
             acknowledged,
             next: acknowledged.saturating_add(1),
             highest_sent: last.max(acknowledged),
+            unproven: true,
             sent_ms: [0; WINDOW_MAX as usize],
             rto: Rto::default(),
             timer_ms: None,

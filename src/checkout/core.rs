@@ -11,6 +11,7 @@ use crate::checkout::session::{Action, Happening, find};
 use crate::trigger::TriggerEvent;
 use crate::vision::TrayObservation;
 
+mod doubt;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,10 @@ pub struct Core {
     restarted: bool,
     /// Goods that were paid before a restart: until the tray was seen without them they are not sold again.
     left_over: Option<Cart>,
+    /// The books may lack the last sales: whatever lies there may have been paid.
+    doubted: bool,
+    /// The POS was not heard since the start; see `wait_for_link`.
+    unlinked: bool,
     attention: Option<Attention>,
     /// A person at the POS has seen it.
     acknowledged: bool,
@@ -86,6 +91,8 @@ impl Core {
             offered: None,
             restarted: false,
             left_over: None,
+            doubted: false,
+            unlinked: false,
             attention: None,
             acknowledged: false,
             tray: None,
@@ -137,7 +144,9 @@ impl Core {
 
     /// After a restart: an offer was made and its end is not in the books. Asks the POS by the sale's id.
     pub fn recover(&mut self, now_ms: u64, open: OpenSale, sink: &mut dyn FnMut(Effect)) {
-        self.session_last = self.session_last.max(open.sale.session);
+        if open.sale.epoch == self.epoch {
+            self.session_last = self.session_last.max(open.sale.session);
+        }
         self.sale = Some(open.sale);
         self.revision = open.revision;
         self.offered = Some(open.cart);
@@ -150,18 +159,12 @@ impl Core {
         self.tell_attention(true, sink);
     }
 
-    /// After a restart: the last sale in the books was paid, and its goods may still lie on the tray.
-    pub fn recover_paid(&mut self, now_ms: u64, cart: Cart, sink: &mut dyn FnMut(Effect)) {
-        self.phase = Phase::Clearing;
-        self.phase_since_ms = now_ms;
-        self.restarted = true;
-        self.left_over = Some(cart);
-        sink(Effect::Look(true));
-    }
-
     /// One step: a fact and the time, and everything that follows from them.
     pub fn step(&mut self, now_ms: u64, input: Input<'_>, sink: &mut dyn FnMut(Effect)) {
         self.learn(now_ms, input);
+        if let Input::Pos(message) = input {
+            self.disown(message, sink);
+        }
         self.recognise(now_ms, input, sink);
         for _ in 0..ROWS_A_STEP_MAX {
             let Some(row) = self.happening(now_ms).and_then(|happening| find(self.phase, happening)) else { break };
@@ -178,6 +181,7 @@ impl Core {
         match input {
             Input::Tick | Input::Face(_) | Input::LinkDown => {}
             Input::LinkUp => {
+                self.unlinked = false;
                 self.state_due = true;
                 self.told_cart = None;
                 self.attention_due = self.attention.is_some();
@@ -327,7 +331,7 @@ impl Core {
     /// only a part of it is, nobody can tell, and unsure is never charged.
     fn others_goods(&self) -> bool {
         let (Some(paid), Some(cart)) = (&self.left_over, self.agreed()) else { return false };
-        !cart.lines.iter().any(|line| paid.lines.iter().any(|paid| paid.sku == line.sku))
+        !self.doubted && !cart.lines.iter().any(|line| paid.lines.iter().any(|paid| paid.sku == line.sku))
     }
 
     /// Whether the goods are no longer those of the offer. A hand that passes over the tray on its way to
@@ -372,7 +376,8 @@ impl Core {
             Phase::Scanning => self.agreed().map(|_| Happening::Agreed),
             Phase::Settled => match self.agreed() {
                 Some(cart) if self.told_cart.as_ref().is_some_and(|(told, _)| same_goods(told, cart)) => {
-                    (now_ms.saturating_sub(self.phase_since_ms) >= self.settings.settle_ms).then_some(Happening::Held)
+                    let held = now_ms.saturating_sub(self.phase_since_ms) >= self.settings.settle_ms;
+                    (held && !self.unlinked).then_some(Happening::Held)
                 }
                 _ => Some(Happening::Moved),
             },
@@ -428,6 +433,7 @@ impl Core {
                 // Without a scale only the line tells of the next one, who may not have let it fall between.
                 self.came |= self.presence && !self.settings.scale;
                 self.restarted = false;
+                self.doubted = false;
                 self.left_over = None;
                 self.tray = None;
                 self.tally = None;

@@ -53,6 +53,9 @@ fn faults(status: &Status) -> Vec<String> {
     for thread in status.threads.iter().filter(|thread| !thread.beats) {
         faults.push(format!("thread {} has been silent for {} ms", thread.name, thread.silence_ms));
     }
+    if status.outbox.renewed > 0 {
+        faults.push(format!("the disk lost records of the outbox, begun anew {} times", status.outbox.renewed));
+    }
     faults
 }
 
@@ -130,8 +133,11 @@ mod tests {
         status.link.up = false;
         status.outbox.error = Some("books: no room".into());
         status.engine.backend = "none".into();
+        status.outbox.renewed = 1;
         let text = text(&status);
-        for word in ["FAULT      books: no room", "FAULT      the POS does not answer", "staff mode"] {
+        for word in
+            ["FAULT      books: no room", "FAULT      the POS does not answer", "staff mode", "begun anew 1 times"]
+        {
             assert!(text.contains(word), "{text}");
         }
     }

@@ -83,6 +83,8 @@ pub struct Counter {
     members: bool,
     /// Durable messages that the disk did not take yet, in order; while there are any nothing is sold.
     pending: VecDeque<ToPos>,
+    /// The sale whose records are kept though they were acknowledged.
+    kept: Option<SaleId>,
     /// The store's own prices; the POS's, if it gives any, go before them.
     own: Catalogue,
     labels: Vec<String>,
@@ -91,6 +93,9 @@ pub struct Counter {
     picture_due: Option<(SaleId, u16)>,
     /// Commands of the POS that the core has not heard yet.
     commands: Vec<ToTill>,
+    /// What the POS said in an earlier life about the sale that was open, and whether it closes it as paid. Obeyed
+    /// only when the link was up: where the disk may have lost how it was answered, the POS is asked instead.
+    held: Vec<(ToTill, bool)>,
     effects: Vec<Effect>,
     storage_error: Option<PortError>,
     observer: Option<Observer>,
@@ -113,6 +118,8 @@ impl Counter {
         let recovered = recovery::recover(&out, &inbox);
         let last_paid = recovery::last_paid(&out);
         let floor = recovery::session_floor(&out);
+        let in_doubt = recovery::in_doubt(&out, &inbox);
+        let mut commands = recovery::unanswered(&out, &inbox);
         let labels: Vec<String> = labels.into_iter().map(str::to_owned).collect();
         let names = labels.iter().map(String::as_str);
         let core = Core::new(rules.core, catalogue.clone(), names, counter, out.epoch(), floor);
@@ -127,25 +134,40 @@ impl Counter {
             enrolling: None,
             members: rules.core.members,
             pending: VecDeque::new(),
+            kept: None,
             own: catalogue,
             labels,
             prices: Prices::default(),
             picture_due: None,
             commands: Vec::new(),
+            held: Vec::new(),
             effects: Vec::new(),
             storage_error: None,
             observer,
         };
         if let Some(recovered) = recovered {
             log::warn!("counter: sale {} was open when the counter went down; asking the POS", recovered.open.sale);
-            this.books.keep(Some(recovered.first_record));
+            let open = recovered.open.sale;
+            this.keep(open, recovered.first_record);
+            let held = recovered.commands.into_iter().map(|command| {
+                let pays = recovery::pays(&command, &recovered.open);
+                (command, pays)
+            });
+            this.held = held.collect();
             let effects = &mut this.effects;
             this.core.recover(now_ms, recovered.open, &mut |effect| effects.push(effect));
             this.carry_out(now_ms);
-            this.commands = recovered.commands;
+            commands.retain(|command| !matches!(command, ToTill::Paid { sale, .. } if *sale == open));
         } else if let Some(cart) = last_paid {
             let effects = &mut this.effects;
             this.core.recover_paid(now_ms, cart, &mut |effect| effects.push(effect));
+            this.carry_out(now_ms);
+        }
+        this.commands = commands;
+        this.core.wait_for_link();
+        if in_doubt {
+            let effects = &mut this.effects;
+            this.core.doubt(now_ms, &mut |effect| effects.push(effect));
             this.carry_out(now_ms);
         }
         this
@@ -276,15 +298,17 @@ impl Counter {
     fn exchange(&mut self, now_ms: u64, wire: &mut dyn Wire) -> Result<bool, PortError> {
         let commands = &mut self.commands;
         let (mut up, mut down) = (false, false);
+        let mut lost = 0;
         let moved = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
             Incoming::Durable(bytes) | Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
                 Some(command) => commands.push(command),
                 None => log::warn!("link: a message of {} bytes is not understood", bytes.len()),
             },
-            Incoming::Up { lost } => {
+            Incoming::BooksLost { records } => lost = records,
+            Incoming::Up { lost: gone } => {
                 up = true;
-                if lost > 0 {
-                    log::error!("link: {lost} messages of the POS are gone for good; its journal was replaced");
+                if gone > 0 {
+                    log::error!("link: {gone} messages of the POS are gone for good; its journal was replaced");
                 }
             }
             Incoming::Down => {
@@ -298,8 +322,12 @@ impl Counter {
             self.step(now_ms, Input::LinkDown);
             self.give_way(true);
         }
+        if lost > 0 {
+            self.renew(now_ms, lost);
+        }
         // What came before the wire failed has come all the same.
         if up {
+            self.commands.splice(0..0, std::mem::take(&mut self.held).into_iter().map(|(command, _)| command));
             self.prices.link_is_up(now_ms);
             self.step(now_ms, Input::LinkUp);
         }
@@ -307,6 +335,29 @@ impl Counter {
             self.storage(now_ms, PortError::from(error));
         }
         moved
+    }
+
+    /// The disk has lost `records` that the POS has: no number and no name of a sale may come again (L-032).
+    fn renew(&mut self, now_ms: u64, records: u32) {
+        match self.books.renew(now_ms) {
+            Ok(()) => {
+                let epoch = self.books.out().epoch();
+                self.held.retain(|(_, pays)| !pays);
+                log::error!(
+                    "books: the disk has lost {records} records that the POS has; they count as told, the outbox \
+                     begins anew under epoch {epoch:08x}, and nothing is sold before the tray was empty. Check the disk"
+                );
+                let effects = &mut self.effects;
+                self.core.renewed(now_ms, epoch, &mut |effect| effects.push(effect));
+                self.carry_out(now_ms);
+            }
+            Err(error) => self.storage(now_ms, error),
+        }
+    }
+
+    fn keep(&mut self, sale: SaleId, record: u32) {
+        self.kept = Some(sale);
+        self.books.keep(Some(record));
     }
 
     fn step(&mut self, now_ms: u64, input: Input<'_>) {
@@ -356,9 +407,11 @@ impl Counter {
         while let Some(message) = self.pending.front() {
             match self.books.submit(message) {
                 Ok(record) => {
-                    match message {
-                        ToPos::Offer { revision: 1, .. } => self.books.keep(Some(record)),
-                        ToPos::Closed { .. } => {
+                    match *message {
+                        ToPos::Offer { sale, revision: 1, .. } => self.keep(sale, record),
+                        // An end of another sale, of given-up books, leaves the one at hand alone.
+                        ToPos::Closed { sale, .. } if self.kept == Some(sale) => {
+                            self.kept = None;
                             self.books.keep(None);
                             self.books.release_inbox();
                         }

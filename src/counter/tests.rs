@@ -156,3 +156,80 @@ fn an_acknowledgement_is_for_the_attention_that_stands() {
     assert_eq!(shop.counter.view().attention, Some(Attention::EngineFailed));
     assert!(!shop.counter.view().acknowledged);
 }
+
+#[test]
+fn what_was_answered_in_lost_records_is_not_answered_otherwise_the_pos_is_asked() {
+    let disks = [FaultDisk::default(), FaultDisk::default()];
+    let log = |i: usize| Log::open(disks[i].fs(), Limits::default(), 7).unwrap();
+    let mut till = Books::new(Role::Till, 1, 7, log(0), log(1), 0);
+    let mut shop = Shop::new();
+    let run = |till: &mut Books, shop: &mut Shop| {
+        for _ in 0..200 {
+            shop.now_ms += 10;
+            till.turn(shop.now_ms, &mut shop.wires.0, &mut |_| {}).unwrap();
+            shop.pos.turn(shop.now_ms, &mut shop.wires.1, &mut |_| {}).unwrap();
+        }
+    };
+    let sale = SaleId { counter: 1, epoch: 7, session: 1 };
+    let line = till_link::Line {
+        sku: Sku::try_from("A").unwrap(),
+        name: heapless::String::new(),
+        unit_minor: 100,
+        quantity: 1,
+        evidence: till_link::Evidence::default(),
+    };
+    let lines = [line].into_iter().collect();
+    let cart =
+        till_link::Cart { lines, total_minor: 100, currency: Currency(*b"KRW"), catalogue_version: 1, mass_g: 0 };
+    till.submit(&ToPos::Offer { sale, revision: 1, cart: cart.clone() }).unwrap();
+    run(&mut till, &mut shop);
+    assert!(shop.pos.key(crate::pos::Press::Pay).unwrap());
+    run(&mut till, &mut shop);
+    let bytes = disks[0].fs().read("0000000001.log").unwrap().len();
+    // Paid for an earlier revision is given back (L-082); then the disk loses that it was.
+    till.submit(&ToPos::Offer { sale, revision: 2, cart: cart.clone() }).unwrap();
+    till.submit(&ToPos::Closed { sale, revision: 2, outcome: till_link::Outcome::Cancelled, cart }).unwrap();
+    run(&mut till, &mut shop);
+    assert_eq!(shop.pos.ledger().refunds().len(), 1);
+    drop(till);
+    disks[0].damage("0000000001.log", |log| log.truncate(bytes));
+    shop.counter = Counter::new(RULES, catalogue(), ["A", "B"], 1, 9, log(0), log(1), shop.now_ms, None);
+    shop.run(3_000);
+    assert_eq!(shop.counter.books().out().epoch(), 9);
+    let heard = shop.pos.books().inbox().records();
+    let ends = heard.filter_map(|(_, record)| {
+        match till_link::message::decode(crate::port::Journalled::read(record)?.message)? {
+            ToPos::Closed { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    });
+    assert_eq!(ends.collect::<Vec<_>>(), [till_link::Outcome::Cancelled; 2]);
+    assert_eq!((shop.pos.ledger().refunds().len(), shop.pos.ledger().receipts().count()), (1, 0));
+}
+
+#[test]
+fn the_end_of_a_sale_that_the_books_do_not_know_does_not_hide_that_the_goods_on_the_tray_were_paid() {
+    let disk = FaultDisk::default();
+    let mut out = Log::open(disk.fs(), Limits::default(), 7).unwrap();
+    let line = till_link::Line {
+        sku: Sku::try_from("A").unwrap(),
+        name: heapless::String::new(),
+        unit_minor: 100,
+        quantity: 1,
+        evidence: till_link::Evidence::default(),
+    };
+    let paid = till_link::Cart {
+        lines: [line].into_iter().collect(),
+        total_minor: 100,
+        currency: Currency(*b"KRW"),
+        catalogue_version: 1,
+        mass_g: 0,
+    };
+    let unknown = till_link::Cart { lines: Default::default(), total_minor: 0, ..paid.clone() };
+    let ends = [(7, till_link::Outcome::Paid, paid.clone()), (3, till_link::Outcome::Cancelled, unknown)];
+    for (epoch, outcome, cart) in ends {
+        let closed = ToPos::Closed { sale: SaleId { counter: 1, epoch, session: 1 }, revision: 1, outcome, cart };
+        out.append(till_link::message::encode(&closed, &mut [0; till_link::PAYLOAD_BYTES_MAX]).unwrap()).unwrap();
+    }
+    assert_eq!(recovery::last_paid(&out), Some(paid));
+}

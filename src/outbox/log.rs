@@ -7,6 +7,7 @@ use crate::outbox::error::{LogError, LogErrorKind};
 use crate::outbox::fs::Fs;
 use crate::outbox::record::{self, Found, HEADER_BYTES, OVERHEAD_BYTES, PAYLOAD_BYTES_MAX};
 
+mod renew;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,10 @@ pub struct Log {
     first: u32,
     torn_bytes: u64,
     poisoned: bool,
+    /// A new log is to take this one's place and did not yet.
+    superseded: bool,
+    /// The first record that nobody was told of, where the other end has not been heard yet.
+    untold: Option<u32>,
     scratch: Vec<u8>,
 }
 
@@ -67,9 +72,6 @@ impl Log {
     /// which was never acknowledged to anybody; refuses damage anywhere else.
     pub fn open(fs: Box<dyn Fs>, limits: Limits, new_epoch: u32) -> Result<Self, LogError> {
         let place = fs.place();
-        let mut names = fs.list().map_err(|error| LogError::io(&place, &error))?;
-        names.retain(|name| record::segment_first(name).is_some());
-        names.sort_unstable();
         let mut log = Self {
             fs,
             limits,
@@ -79,8 +81,14 @@ impl Log {
             first: 1,
             torn_bytes: 0,
             poisoned: false,
+            superseded: false,
+            untold: None,
             scratch: Vec::new(),
         };
+        log.succeed()?;
+        let mut names = log.fs.list().map_err(|error| LogError::io(&place, &error))?;
+        names.retain(|name| record::segment_first(name).is_some());
+        names.sort_unstable();
         let last = names.len().saturating_sub(1);
         for (i, name) in names.iter().enumerate() {
             log.recover(name, i == last)?;
@@ -95,6 +103,7 @@ impl Log {
             log.first = 1;
             log.begin_segment(1)?;
         }
+        log.recall()?;
         Ok(log)
     }
 
@@ -203,6 +212,7 @@ impl Log {
 
     /// After a write that failed and could not be undone: undoes it now, or takes nothing more.
     pub fn heal(&mut self) -> Result<(), LogError> {
+        self.stands()?;
         let (true, Some(segment)) = (self.poisoned, self.segments.back()) else { return Ok(()) };
         let (name, at) = (segment.name(), segment.bytes);
         match self.fs.truncate(&name, at).and_then(|()| self.fs.sync(&name)) {

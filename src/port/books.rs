@@ -31,6 +31,12 @@ pub enum Incoming<'a> {
     Volatile(&'a [u8]),
     /// The other end has stored our log up to here.
     Acknowledged(u32),
+    /// The other end has so many records of our outbox that the disk has lost since. Told until
+    /// [`Books::renew`] succeeds; the link does not come up before.
+    BooksLost {
+        /// At least one.
+        records: u32,
+    },
     /// The ends talk; so many messages of the other end are gone for good.
     Up {
         /// 0 when all is well.
@@ -80,6 +86,10 @@ pub struct Books {
     record: Vec<u8>,
     storage_error: Option<LogError>,
     refused: Option<Refusal>,
+    boot: u32,
+    /// The link was up in this life: the other end has no more of our outbox than we have.
+    proven: bool,
+    renewed: u32,
 }
 
 struct Outgoing<'b> {
@@ -128,7 +138,7 @@ impl Books {
         let stored = inbox.records().last().and_then(|(_, record)| Journalled::read(record));
         let resume = stored.map_or(Resume::default(), |last| Resume { epoch: last.epoch, sequence: last.sequence });
         let config = Config { role, counter, epoch: out.epoch(), boot, window: WINDOW };
-        let endpoint = Endpoint::new(config, resume, out.first().saturating_sub(1), out.last(), now_ms);
+        let endpoint = Endpoint::new(config, resume, out.first().saturating_sub(1), out.told(), now_ms);
         Self {
             endpoint,
             out,
@@ -142,6 +152,9 @@ impl Books {
             record: Vec::new(),
             storage_error: None,
             refused: None,
+            boot,
+            proven: false,
+            renewed: 0,
         }
     }
 
@@ -157,6 +170,9 @@ impl Books {
         let Some(bytes) = till_link::message::encode(message, &mut buffer) else {
             return Err(PortError::new(PortErrorKind::TooLong, "link", "a message does not fit a frame"));
         };
+        if !self.proven {
+            self.out.hold_back()?;
+        }
         Ok(self.out.append(bytes)?)
     }
 
@@ -233,7 +249,9 @@ impl Books {
     }
 
     fn take(&mut self, now_ms: u64, n: usize, sink: &mut dyn FnMut(Incoming<'_>)) {
-        let Self { endpoint, inbox, read_bytes, record, storage_error, refused, .. } = self;
+        let Self { endpoint, out, inbox, read_bytes, record, storage_error, refused, proven, .. } = self;
+        let told = out.told();
+        let mut came_up = false;
         let mut stored = None;
         let mut failed = false;
         let mut acknowledged = None;
@@ -261,8 +279,10 @@ impl Books {
                 acknowledged = Some(sequence);
                 sink(Incoming::Acknowledged(sequence));
             }
+            Event::LogLost { stored } => sink(Incoming::BooksLost { records: stored.saturating_sub(told) }),
             Event::Up { lost, .. } => {
                 *refused = None;
+                came_up = true;
                 sink(Incoming::Up { lost });
             }
             Event::Down => sink(Incoming::Down),
@@ -279,9 +299,47 @@ impl Books {
         if failed {
             endpoint.not_stored();
         }
+        if came_up && !*proven {
+            // On the disk before anything is sent: what was told must not count as untold in the next life.
+            match out.tell() {
+                Ok(()) => *proven = true,
+                Err(error) => {
+                    *storage_error = Some(error);
+                    endpoint.reconnected(now_ms, |_| sink(Incoming::Down));
+                }
+            }
+        }
         if acknowledged.is_some() {
             self.release_out();
         }
+    }
+
+    /// Begins the outbox anew under an epoch that was never used, after [`Incoming::BooksLost`]. What nobody
+    /// was told yet and what [`Books::keep`] holds are its first records.
+    ///
+    /// # Errors
+    /// When the disk does not take it: the link stays down and tells of the loss again.
+    pub fn renew(&mut self, now_ms: u64) -> Result<(), PortError> {
+        let from = self.out.told().saturating_add(1).min(self.keep_from.max(1));
+        // A boot number comes once, and a log is begun in few boots: the next number is as good as it.
+        let epoch = if self.boot == self.out.epoch() { self.boot.wrapping_add(1).max(1) } else { self.boot };
+        self.out.renew(epoch, from)?;
+        if self.keep_from != u32::MAX {
+            self.keep_from = self.keep_from.saturating_sub(from).saturating_add(1);
+        }
+        self.endpoint.renew(epoch, now_ms);
+        self.renewed = self.renewed.saturating_add(1);
+        Ok(())
+    }
+
+    /// Whether the other end was heard in this life and has no record that the outbox lacks.
+    pub fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// How often in this life the outbox was begun anew because the disk had lost records.
+    pub fn renewed(&self) -> u32 {
+        self.renewed
     }
 
     fn release_out(&mut self) {

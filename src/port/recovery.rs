@@ -55,7 +55,8 @@ pub fn recover(out: &Log, inbox: &Log) -> Option<Recovered> {
             | ToTill::Recognise { .. }
             | ToTill::Enrol { .. } => continue,
         };
-        if sale == recovered.open.sale {
+        let doubted = sale.epoch != out.epoch() && pays(&command, &recovered.open);
+        if sale == recovered.open.sale && !doubted {
             recovered.commands.push(command);
         }
     }
@@ -75,16 +76,56 @@ fn sale_of(message: &ToPos) -> Option<SaleId> {
     }
 }
 
-/// A number that no session in the outbox is above. The log never gives up its last record, and sessions
+/// Whether `command` would close the sale as paid. Where the books have been begun anew, how it was answered may be
+/// among what was lost: the money may have been given back. The POS is asked then and tells by its own books.
+pub fn pays(command: &ToTill, open: &OpenSale) -> bool {
+    match command {
+        ToTill::Paid { revision, amount_minor, .. } => {
+            (*revision, *amount_minor) == (open.revision, open.cart.total_minor)
+        }
+        ToTill::OutcomeIs { outcome, .. } => outcome.is_some(),
+        _ => false,
+    }
+}
+
+/// A number that no session of the outbox's epoch is above. No session's number is above its record's, and both
 /// only ever count up, so a later session can't take the name of a sale that the POS has booked.
 pub fn session_floor(out: &Log) -> u32 {
     let messages = out.records().filter_map(|(_, record)| till_link::message::decode(record));
-    messages.filter_map(|message| sale_of(&message)).map(|sale| sale.session).max().unwrap_or(0).max(out.last())
+    let sales = messages.filter_map(|message| sale_of(&message)).filter(|sale| sale.epoch == out.epoch());
+    sales.map(|sale| sale.session).max().unwrap_or(0).max(out.last())
 }
 
-/// The goods of the last sale, if it was paid and nothing was offered since: they may still lie there.
+/// Whether the books may lack the last sales: something was said under them, but no sale of their own epoch
+/// stands in them. So it is behind a new epoch, and where the disk has lost the last segment's records.
+pub fn in_doubt(out: &Log, inbox: &Log) -> bool {
+    let mut sales = out.records().filter_map(|(_, record)| sale_of(&till_link::message::decode(record)?));
+    (out.last() > 0 || inbox.last() > 0) && !sales.any(|sale| sale.epoch == out.epoch())
+}
+
+/// Records that the counter may have stored and not acted on when it went down: two windows.
+const UNHEARD_MAX: usize = 2 * till_link::endpoint::WINDOW_MAX as usize;
+
+/// Money that the POS took for sales of given-up books, and that no end in the outbox answers. The inbox may hold
+/// old ones that were answered long ago; only the newest can lack their answer.
+pub fn unanswered(out: &Log, inbox: &Log) -> Vec<ToTill> {
+    let ended = |sale: SaleId| {
+        let mut messages = out.records().filter_map(|(_, record)| till_link::message::decode(record));
+        messages.any(|message| matches!(message, ToPos::Closed { sale: of, .. } if of == sale))
+    };
+    let newest = inbox.records().rev().take(UNHEARD_MAX);
+    let commands = newest.filter_map(|(_, record)| till_link::message::decode(Journalled::read(record)?.message));
+    commands
+        .filter(|command| matches!(command, ToTill::Paid { sale, .. } if sale.epoch != out.epoch() && !ended(*sale)))
+        .collect()
+}
+
+/// The goods of the last sale, if it was paid and nothing was offered since: they may still lie there. Ends of sales
+/// that the books do not know (L-082) say nothing about the tray.
 pub fn last_paid(out: &Log) -> Option<Cart> {
-    match out.records().next_back().and_then(|(_, record)| till_link::message::decode(record))? {
+    let mut messages = out.records().rev().filter_map(|(_, record)| till_link::message::decode(record));
+    let disowned = |message: &ToPos| matches!(message, ToPos::Closed { cart, .. } if cart.lines.is_empty());
+    match messages.find(|message| !disowned(message))? {
         ToPos::Closed { outcome: Outcome::Paid, cart, .. } => Some(cart),
         _ => None,
     }

@@ -48,7 +48,7 @@ impl Ledger {
     pub fn heard(&mut self, message: ToPos) -> Option<PosEvent> {
         match message {
             ToPos::Offer { sale, revision, cart } => {
-                if self.booked.contains_key(&sale) || self.unpaid.contains(&sale) {
+                if self.is_over(sale) {
                     return None;
                 }
                 let offer = Offer { sale, revision, cart };
@@ -61,7 +61,7 @@ impl Ledger {
             }
             ToPos::Closed { sale, outcome: Outcome::Paid, cart, .. } => {
                 self.close_offer(sale);
-                if self.booked.contains_key(&sale) {
+                if self.is_over(sale) {
                     return None;
                 }
                 let receipt = Receipt { sale, cart };
@@ -71,6 +71,9 @@ impl Ledger {
             }
             ToPos::Closed { sale, outcome, .. } => {
                 self.close_offer(sale);
+                if self.is_over(sale) {
+                    return None;
+                }
                 self.unpaid.insert(sale);
                 Some(PosEvent::Ended { sale, outcome, refund: self.owe(sale) })
             }
@@ -80,6 +83,11 @@ impl Ledger {
             }
             other => Some(PosEvent::Said(other)),
         }
+    }
+
+    /// The first end of a sale stands: a counter that has lost its books may say another (L-083).
+    fn is_over(&self, sale: SaleId) -> bool {
+        self.booked.contains_key(&sale) || self.unpaid.contains(&sale)
     }
 
     /// A sale that the counter asks about and what became of it.
@@ -132,9 +140,9 @@ impl Ledger {
         })
     }
 
-    /// What became of `sale`: paid if its money was taken, else nothing, for ever.
+    /// What became of `sale`: paid if its money was taken and is not given back, else nothing, for ever (L-087).
     pub fn outcome(&self, sale: SaleId) -> Option<Outcome> {
-        self.taken.contains_key(&sale).then_some(Outcome::Paid)
+        (self.taken.contains_key(&sale) && !self.unpaid.contains(&sale)).then_some(Outcome::Paid)
     }
 
     /// What was booked, in order.
@@ -205,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_end_of_a_sale_stands() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.said(&paid());
+        ledger.heard(closed(Outcome::Paid));
+        assert_eq!(ledger.heard(closed(Outcome::Cancelled)), None, "L-083");
+        assert_eq!((ledger.receipts().count(), ledger.refunds().len()), (1, 0));
+    }
+
+    #[test]
     fn money_for_a_sale_that_ended_otherwise_is_given_back() {
         let mut ledger = Ledger::default();
         ledger.heard(offer());
@@ -213,6 +231,8 @@ mod tests {
             ledger.heard(closed(Outcome::Abandoned));
         }
         assert_eq!((ledger.receipts().count(), ledger.refunds()), (0, &[Refund { sale: SALE, amount_minor: 900 }][..]));
+        ledger.heard(ToPos::QueryOutcome { sale: SALE, revision: 1 });
+        assert_eq!(ledger.unanswered(), Some((SALE, None)), "L-087");
     }
 
     #[test]

@@ -153,11 +153,13 @@ impl Pos {
         sink: &mut dyn FnMut(PosEvent),
     ) -> Result<bool, PortError> {
         let mut came = Vec::new();
+        let mut lost = 0;
         let turned = self.books.turn(now_ms, wire, &mut |incoming| match incoming {
             Incoming::Durable(bytes) | Incoming::Volatile(bytes) => match till_link::message::decode(bytes) {
                 Some(message) => came.push(Came::Message(message)),
                 None => log::warn!("pos: a message of {} bytes is not understood", bytes.len()),
             },
+            Incoming::BooksLost { records } => lost = records,
             Incoming::Up { .. } => came.push(Came::Event(PosEvent::Up)),
             Incoming::Down => came.push(Came::Event(PosEvent::Down)),
             Incoming::Refused(reason) => log::error!("pos: the ends do not talk: {reason:?}"),
@@ -173,7 +175,14 @@ impl Pos {
         if let Some(error) = self.books.take_storage_error() {
             return Err(error.into());
         }
+        if lost > 0 {
+            self.renew(now_ms, lost)?;
+        }
         let mut moved = turned?;
+        if !self.books.is_proven() {
+            // What it said, and took, may be more than its log knows: it says and takes nothing yet.
+            return Ok(moved);
+        }
         // Also after a restart between question and answer. Without an outcome the sale is never paid from
         // now on: the answer is final.
         while let Some((sale, outcome)) = self.ledger.unanswered() {
@@ -193,6 +202,20 @@ impl Pos {
             }
         }
         Ok(moved)
+    }
+
+    /// The disk has lost `records` that the counter has. The payment for the offer that stands may be among
+    /// them: no more money is taken for it.
+    fn renew(&mut self, now_ms: u64, records: u32) -> Result<(), PortError> {
+        if let Some(sale) = self.ledger.open_offer().map(|offer| offer.sale) {
+            self.say(&ToTill::OutcomeIs { sale, outcome: None })?;
+        }
+        self.books.renew(now_ms)?;
+        log::error!(
+            "pos: the disk has lost {records} records that the counter has; money that was taken may be missing from \
+             these books. Compare them with the counter's, and check the disk"
+        );
+        Ok(())
     }
 
     fn hear(&mut self, now_ms: u64, message: ToPos, sink: &mut dyn FnMut(PosEvent)) {
@@ -270,7 +293,7 @@ impl Pos {
     /// # Errors
     /// When the disk takes nothing: then nothing was paid.
     pub fn key(&mut self, press: Press) -> Result<bool, PortError> {
-        match self.ledger.open_offer().map(|offer| offer.sale) {
+        match self.ledger.open_offer().map(|offer| offer.sale).filter(|_| self.books.is_proven()) {
             Some(sale) => self.press(sale, press),
             None => Ok(false),
         }

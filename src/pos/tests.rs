@@ -168,3 +168,31 @@ fn events_keep_the_order_in_which_they_were_said() {
         table.events
     );
 }
+
+#[test]
+fn money_is_not_taken_again_where_the_disk_lost_the_payment_after_the_counter_had_it() {
+    let mut table = Table::new(Keys::default());
+    table.counter.submit(&offer(1)).unwrap();
+    table.settle();
+    assert!(table.pos.key(Press::Pay).unwrap());
+    table.settle();
+    let epoch = table.pos.books().out().epoch();
+    table.disks[0].damage("0000000001.log", |bytes| {
+        bytes.pop();
+    });
+    table.restart_pos();
+    assert!(!table.pos.key(Press::Pay).unwrap(), "the counter was not heard yet");
+    table.settle();
+    assert_eq!(table.pos.books().renewed(), 1);
+    assert_ne!(table.pos.books().out().epoch(), epoch);
+    for _ in 0..2 {
+        assert!(!table.pos.key(Press::Pay).unwrap(), "it was paid");
+        table.restart_pos();
+        table.settle();
+    }
+    let payments = table.heard.iter().filter(|message| matches!(message, ToTill::Paid { .. })).count();
+    assert_eq!(payments, 1);
+    table.counter.submit(&closed(1, Outcome::Paid)).unwrap();
+    table.settle();
+    assert_eq!(table.pos.ledger().receipts().count(), 1);
+}

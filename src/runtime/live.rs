@@ -488,6 +488,7 @@ impl Desk {
             unacknowledged: books.unacknowledged(),
             bytes: books.out().bytes(),
             bytes_max: books.out().limits().bytes_max,
+            renewed: books.renewed(),
             error: self.counter.storage_error().map(ToString::to_string),
         };
         status.threads = self

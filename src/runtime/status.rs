@@ -206,6 +206,9 @@ pub struct OutboxStatus {
     pub bytes: u64,
     /// The bound.
     pub bytes_max: u64,
+    /// How often since the start it began anew because the disk had lost records that the POS has.
+    #[serde(default)]
+    pub renewed: u32,
     /// Why the disk takes nothing.
     pub error: Option<String>,
 }

@@ -47,6 +47,8 @@ faults! {
     TornWrite = "torn_write",
     /// A power cut took what no fsync had secured.
     LostUnsynced = "lost_unsynced",
+    /// A power cut took records that were synced and that the other end had acknowledged.
+    LostTail = "lost_tail",
     /// A disk was full.
     NoSpace = "no_space",
     /// A disk reported an error.
@@ -103,6 +105,8 @@ pub struct Weather {
     pub disk_error: u64,
     /// Of a second: the disk of one end is full for a while.
     pub disk_full: u64,
+    /// Of a second, for each end: its disk loses the end of its outbox.
+    pub lost_tail: u64,
     /// Of a second: camera, engine or scale go for a while.
     pub senses: u64,
 }
@@ -119,6 +123,7 @@ impl Weather {
             4 => weather.crash_in_disk = 200,
             5 => (weather.disk_error, weather.disk_full) = (100, 500),
             6 => weather.senses = 1_000,
+            7 => (weather.lost_tail, weather.crash) = (400, 200),
             _ => {
                 weather = Self {
                     loss: rng.between(0, 400),
@@ -131,6 +136,7 @@ impl Weather {
                     disk_error: rng.between(0, 60),
                     disk_full: rng.between(0, 300),
                     senses: rng.between(0, 400),
+                    lost_tail: rng.between(0, 60),
                 }
             }
         }

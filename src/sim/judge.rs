@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use till_link::{Cart, Outcome, SaleId, ToPos};
+use till_link::{Cart, Outcome, SaleId, ToPos, ToTill};
 
 use crate::sim::tray::{Thing, Tray};
 
@@ -54,14 +54,16 @@ pub struct Booked {
     pub receipts: u32,
     /// Money that is given back, minor units.
     pub refunded_minor: i64,
-    /// It was paid twice, or closed in two ways.
+    /// It was paid twice.
     pub contradicted: bool,
+    /// It was closed in two ways.
+    pub ends_differ: bool,
 }
 
 impl Booked {
     /// Whether the sale's money and its end fit together.
     fn is_settled(&self) -> bool {
-        let Self { taken_minor, closed, receipts, refunded_minor, contradicted, ends: _ } = *self;
+        let Self { taken_minor, closed, receipts, refunded_minor, contradicted, ends: _, ends_differ: _ } = *self;
         let fits = match (taken_minor, closed) {
             (Some(taken), Some((Outcome::Paid, total))) => taken == total && receipts == 1 && refunded_minor == 0,
             (Some(taken), Some(_)) => receipts == 0 && refunded_minor == taken,
@@ -88,6 +90,14 @@ pub struct Judge {
     stored: BTreeSet<(SaleId, u16)>,
     open: BTreeSet<SaleId>,
     closed: BTreeMap<SaleId, (Outcome, i64)>,
+    /// Epochs of the till's outbox that its disk has lost records of, and no others. A lost end is said again, by
+    /// what the till still knows, and perhaps another: so a sale of these may end twice and differently in the
+    /// journals. What a shopper feels is excused for none: money taken twice, two receipts, money without goods or
+    /// refund, goods sold again that were paid.
+    shaken: BTreeSet<u32>,
+    /// Payments that the POS's disk has lost after the till had acknowledged them: the till ends these sales as
+    /// ever, and the POS must not take their money again.
+    payments_lost: BTreeMap<SaleId, i64>,
 }
 
 impl Judge {
@@ -151,12 +161,38 @@ impl Judge {
         }
         let ToPos::Closed { sale, revision, outcome, cart } = message else { return };
         self.open.remove(sale);
-        if self.offers.get(&(*sale, *revision)).is_none_or(|offered| offered != cart) {
+        let shaken = self.shaken.contains(&sale.epoch);
+        // Money for a sale that was lost from the books goes back; what was offered is not known any more.
+        let disowned = shaken && *outcome == Outcome::Cancelled && cart.lines.is_empty();
+        if !disowned && self.offers.get(&(*sale, *revision)).is_none_or(|offered| offered != cart) {
             self.violation(now_ms, format!("sale {sale} was closed with goods that offer {revision} did not name"));
         }
-        if self.closed.insert(*sale, (*outcome, cart.total_minor)).is_some() {
+        if self.closed.insert(*sale, (*outcome, cart.total_minor)).is_some() && !shaken {
             self.verdict.duplicated += 1;
             self.find(now_ms, format!("sale {sale} was closed twice in the till's books"));
+        }
+    }
+
+    /// The till's disk has lost a record of its outbox, of `epoch`, that the POS has.
+    pub fn till_lost(&mut self, epoch: u32, message: &ToPos) {
+        match message {
+            // Without its first offer a sale has no place in the till's books.
+            ToPos::Offer { sale, revision: 1, .. } => {
+                self.open.remove(sale);
+            }
+            ToPos::Closed { sale, .. } => {
+                self.closed.remove(sale);
+                self.open.insert(*sale);
+            }
+            _ => {}
+        }
+        self.shaken.insert(epoch);
+    }
+
+    /// The POS's disk has lost a record that the till has.
+    pub fn pos_lost(&mut self, message: &ToTill) {
+        if let ToTill::Paid { sale, amount_minor, .. } = message {
+            self.payments_lost.insert(*sale, *amount_minor);
         }
     }
 
@@ -170,7 +206,11 @@ impl Judge {
         }
         for (sale, closed) in std::mem::take(&mut self.closed) {
             let booked = pos.get(&sale).copied().unwrap_or_default();
-            if booked.closed != Some(closed) {
+            // A paid sale that the till does not know any more it cancels; the POS keeps the first end. The other
+            // way round nothing excuses it: a receipt in the till's books that the POS has not.
+            let disowned = self.shaken.contains(&sale.epoch) && closed.0 == Outcome::Cancelled;
+            let agree = booked.closed == Some(closed) || (disowned && booked.closed.is_some());
+            if !agree {
                 self.verdict.lost += 1;
                 self.find(now_ms, format!("sale {sale}: the till closed it {closed:?}, the POS has {booked:?}"));
             }
@@ -182,6 +222,9 @@ impl Judge {
             }
         }
         for (sale, booked) in pos {
+            let shaken = self.shaken.contains(&sale.epoch);
+            let payment_lost = self.payments_lost.get(sale).copied();
+            let money = Booked { taken_minor: booked.taken_minor.or(payment_lost), ..*booked };
             let known = self.offers.keys().any(|(offered, _)| offered == sale);
             if !known && (booked.taken_minor.is_some() || booked.closed.is_some()) {
                 self.violation(
@@ -194,14 +237,23 @@ impl Judge {
                 self.verdict.duplicated += 1;
                 self.find(now_ms, format!("sale {sale} has {} receipts", booked.receipts));
             }
-            if booked.ends > 1 {
+            if booked.ends > 1 && !shaken {
                 self.verdict.duplicated += 1;
                 self.find(now_ms, format!("sale {sale}: the POS was handed its end {} times", booked.ends));
             }
-            if booked.taken_minor.is_some() && booked.closed.is_none() {
+            if booked.ends_differ && !shaken {
+                self.violation(now_ms, format!("sale {sale}: the POS heard two different ends"));
+            }
+            if payment_lost.is_some() && booked.taken_minor.is_some() {
+                self.verdict.duplicated += 1;
+                self.find(now_ms, format!("sale {sale}: money was taken again after the POS had lost the payment"));
+            }
+            // The POS can't give back what its disk has lost: it told a person, who asks the till's books (L-098).
+            let unrefunded = payment_lost.is_some() && booked.closed.is_some_and(|(end, _)| end != Outcome::Paid);
+            if money.taken_minor.is_some() && booked.closed.is_none() {
                 self.verdict.lost += 1;
                 self.find(now_ms, format!("sale {sale}: money was taken and the till never closed it"));
-            } else if !booked.is_settled() {
+            } else if !money.is_settled() && !unrefunded {
                 self.violation(now_ms, format!("sale {sale}: the POS's books do not add up: {booked:?}"));
             }
             self.verdict.paid += u64::from(booked.receipts > 0);

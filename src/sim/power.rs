@@ -2,7 +2,9 @@
 
 use crate::outbox::fault::{self, FaultDisk};
 use crate::outbox::{LogError, LogErrorKind};
+use crate::port::Books;
 use crate::sim::faults::{Fault, Weather};
+use crate::sim::judge::Judge;
 use crate::sim::line::End;
 use crate::sim::plant::Plant;
 use crate::sim::rng::Rng;
@@ -18,6 +20,10 @@ pub trait Node: Sized {
     fn next_ms(&self) -> u64;
     /// It can't go on and must be started anew.
     fn is_broken(&self) -> bool;
+    /// Its logs, joined with the link.
+    fn books(&self) -> &Books;
+    /// Its outbox, which stands in `epoch`, lost these records.
+    fn lost(judge: &mut Judge, epoch: u32, records: &[Vec<u8>]);
 }
 
 /// A node, running or not.
@@ -131,6 +137,26 @@ impl<N: Node> Power<N> {
         }
     }
 
+    /// A power cut that takes up to three records, or a part of the last one, which the other end acknowledged.
+    /// What it did not acknowledge no protocol could bring back.
+    pub fn lose_tail(&mut self, around: &mut Around, cable: &SharedCable) {
+        let told = |node: &&N| node.books().is_up() && node.books().unacknowledged() == 0;
+        let Some(node) = self.node.as_ref().filter(told) else { return };
+        let epoch = node.books().out().epoch();
+        self.fall(around, cable, true);
+        let records = self.rng.between(1, 3);
+        let torn = self.rng.chance(5_000);
+        let mut lost = Vec::new();
+        for _ in 0..records {
+            lost.extend(forget_last(&self.disks[0], torn));
+        }
+        if !lost.is_empty() {
+            around.tell(|| format!("{:?}: the disk has lost {} records", self.end, lost.len()));
+            around.counts.add(Fault::LostTail);
+            N::lost(&mut around.judge, epoch, &lost);
+        }
+    }
+
     fn fall(&mut self, around: &mut Around, cable: &SharedCable, power: bool) {
         self.node = None;
         around.counts.add(match self.end {
@@ -150,9 +176,13 @@ impl<N: Node> Power<N> {
             }
         }
         match (self.plant, self.end) {
-            (Some(Plant::PosForgetsLast), End::Pos) => forget_last(&self.disks[1]),
+            (Some(Plant::PosForgetsLast), End::Pos) => {
+                forget_last(&self.disks[1], true);
+            }
             (Some(Plant::DedupOffByOne), End::Pos) => number_last_one_less(&self.disks[1]),
-            (Some(Plant::TillForgetsLast), End::Till) => forget_last(&self.disks[0]),
+            (Some(Plant::TillForgetsLast), End::Till) => {
+                forget_last(&self.disks[0], true);
+            }
             (Some(Plant::OutboxNotKept), End::Till) => self.disks[0] = FaultDisk::default(),
             _ => {}
         }
@@ -221,12 +251,16 @@ fn last_record(bytes: &[u8]) -> Option<(usize, usize)> {
     found
 }
 
-/// The planted bug: the last byte of the log's last segment goes, and with it the last record.
-fn forget_last(disk: &FaultDisk) {
+/// The last record of the log's last segment goes, whole or, where `torn`, all but its last byte. Returns its
+/// payload.
+fn forget_last(disk: &FaultDisk, torn: bool) -> Option<Vec<u8>> {
     let names = disk.fs().list().unwrap_or_default();
-    if let Some(last) = names.iter().filter(|name| name.ends_with(".log")).max() {
-        disk.damage(last, |bytes| {
-            bytes.pop();
-        });
-    }
+    let last = names.iter().filter(|name| name.ends_with(".log")).max()?;
+    let mut payload = None;
+    disk.damage(last, |bytes| {
+        let Some((at, end)) = last_record(bytes) else { return };
+        payload = bytes.get(at + 8..end - 4).map(<[u8]>::to_vec);
+        bytes.truncate(if torn { end - 1 } else { at });
+    });
+    payload
 }

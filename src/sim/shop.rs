@@ -6,9 +6,9 @@ use till_link::{SaleId, ToPos};
 
 use crate::outbox::fault::FaultDisk;
 use crate::outbox::{Limits, Log, LogError, LogErrorKind};
-use crate::port::{Journalled, PortError, PortErrorKind};
+use crate::port::{Books, Journalled, PortError, PortErrorKind};
 use crate::pos::{Keys, Pos, PosEvent, Press};
-use crate::sim::judge::Booked;
+use crate::sim::judge::{Booked, Judge};
 use crate::sim::line::End;
 use crate::sim::plant::Plant;
 use crate::sim::port::Port;
@@ -84,6 +84,16 @@ impl Node for Shop {
         self.turn_ms
     }
 
+    fn books(&self) -> &Books {
+        self.pos.books()
+    }
+
+    fn lost(judge: &mut Judge, _epoch: u32, records: &[Vec<u8>]) {
+        for message in records.iter().filter_map(|record| till_link::message::decode(record)) {
+            judge.pos_lost(&message);
+        }
+    }
+
     fn is_broken(&self) -> bool {
         self.broken
     }
@@ -129,8 +139,9 @@ impl Shop {
         for message in messages {
             if let ToPos::Closed { sale, outcome, cart, .. } = message {
                 let booked = sales.entry(sale).or_default();
-                booked.contradicted |= booked.closed.is_some_and(|closed| closed != (outcome, cart.total_minor));
-                booked.closed = Some((outcome, cart.total_minor));
+                // The first end stands.
+                let first = *booked.closed.get_or_insert((outcome, cart.total_minor));
+                booked.ends_differ |= first != (outcome, cart.total_minor);
                 booked.ends += 1;
             }
         }

@@ -9,8 +9,9 @@ use crate::checkout::{Effect, Health, Settings};
 use crate::counter::{Counter, Rules};
 use crate::outbox::fault::FaultDisk;
 use crate::outbox::{Limits, Log, LogError, LogErrorKind};
-use crate::port::{PortError, PortErrorKind};
+use crate::port::{Books, PortError, PortErrorKind};
 use crate::sim::faults::Fault;
+use crate::sim::judge::Judge;
 use crate::sim::line::End;
 use crate::sim::plant::Plant;
 use crate::sim::port::Port;
@@ -24,7 +25,7 @@ const LIMITS: Limits = Limits { bytes_max: 64 << 10, segment_bytes: 2 << 10 };
 /// The counter's number.
 pub const COUNTER: u32 = 1;
 /// The epoch of both ends' logs: a log that begins anew begins a new one only if its owner says so.
-pub const EPOCH: u32 = 77;
+pub const EPOCH: u32 = 1 << 30;
 const FRAME_MS: u64 = 100;
 const BUSY_MS: u64 = 50;
 const IDLE_MS: u64 = 500;
@@ -43,6 +44,10 @@ pub struct Till {
     effects: Arc<Mutex<Vec<Effect>>>,
     /// The last record of the outbox that the judge knows.
     noted: u32,
+    /// The epoch that it stands in.
+    epoch: u32,
+    /// Records that the judge knows, while the outbox may yet be begun anew with them.
+    known: Vec<Vec<u8>>,
     looked: bool,
     present: bool,
     frame_ms: u64,
@@ -56,7 +61,8 @@ impl Node for Till {
         let [out, inbox] = disks;
         let out = Log::open(out.fs(), LIMITS, EPOCH)?;
         let inbox = Log::open(inbox.fs(), LIMITS, EPOCH)?;
-        let noted = out.last();
+        let (noted, epoch) = (out.last(), out.epoch());
+        let known = out.records().map(|(_, record)| record.to_vec()).collect();
         let effects = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&effects);
         let observer = move |_, effect: &Effect| {
@@ -83,6 +89,8 @@ impl Node for Till {
             port_lost: false,
             effects,
             noted,
+            epoch,
+            known,
             looked: false,
             present: false,
             frame_ms: now_ms,
@@ -127,6 +135,16 @@ impl Node for Till {
 
     fn next_ms(&self) -> u64 {
         self.turn_ms
+    }
+
+    fn books(&self) -> &Books {
+        self.counter.books()
+    }
+
+    fn lost(judge: &mut Judge, epoch: u32, records: &[Vec<u8>]) {
+        for message in records.iter().filter_map(|record| till_link::message::decode(record)) {
+            judge.till_lost(epoch, &message);
+        }
     }
 
     fn is_broken(&self) -> bool {
@@ -198,9 +216,19 @@ impl Till {
             }
         }
         let out = self.counter.books().out();
+        if out.epoch() != self.epoch {
+            (self.epoch, self.noted) = (out.epoch(), 0);
+        }
         while self.noted < out.last() {
             self.noted += 1;
-            match out.get(self.noted).and_then(till_link::message::decode::<ToPos>) {
+            let record = out.get(self.noted);
+            if record.is_some_and(|record| self.known.iter().any(|known| known == record)) {
+                continue;
+            }
+            if !self.counter.books().is_proven() {
+                self.known.extend(record.map(<[u8]>::to_vec));
+            }
+            match record.and_then(till_link::message::decode::<ToPos>) {
                 Some(message) => {
                     around.judge.stored(now_ms, &message);
                     if let ToPos::Closed { sale, revision, outcome: till_link::Outcome::Paid, .. } = message {

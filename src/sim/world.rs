@@ -204,6 +204,13 @@ impl World {
         if self.rng.chance(weather.crash) {
             self.shop.cut(&mut self.around, &self.cable);
         }
+        if self.rng.chance(weather.lost_tail) {
+            if self.rng.chance(5_000) {
+                self.counter.lose_tail(&mut self.around, &self.cable);
+            } else {
+                self.shop.lose_tail(&mut self.around, &self.cable);
+            }
+        }
         if self.rng.chance(weather.disk_full) {
             let until_ms = self.around.now_ms + self.rng.between(200, 8_000);
             if self.rng.chance(5_000) {

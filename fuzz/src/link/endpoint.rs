@@ -107,6 +107,7 @@ impl End {
             Event::Up { lost, .. } => assert_eq!(lost, 0, "nothing is ever lost here"),
             Event::Refused(refusal) => panic!("the ends fit, but one refuses the other: {refusal:?}"),
             Event::Acknowledged { sequence } => assert!(sequence <= disk.last()),
+            Event::LogLost { stored } => panic!("no disk loses anything here, but {stored} were"),
             Event::Down => {}
         }
     }

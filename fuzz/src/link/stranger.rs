@@ -78,7 +78,7 @@ pub fn against(data: &[u8], secured: bool) {
         Event::Acknowledged { sequence } => assert!(sequence <= last, "{sequence} was never sent"),
         // What was handed out may come again after these; and a log may begin anew.
         Event::Up { .. } | Event::Down => delivered = None,
-        Event::Volatile(_) | Event::Refused(_) => {}
+        Event::Volatile(_) | Event::Refused(_) | Event::LogLost { .. } => {}
     };
     while !input.is_empty() {
         let step = input.byte();

@@ -16,9 +16,11 @@ CART = m.Cart((m.Line("A", "Apple", 500, 2, m.Evidence(5, 5, 900, True)),), 1000
 class Shop(Pos):
     """Writes down what it is told."""
 
-    def __init__(self, journal):
+    def __init__(self, journal, proven=True):
         self.said = []
         super().__init__(journal, 1)
+        # As if the link had been up once.
+        self._proven = proven
 
     def book(self, closed):
         self.said.append(f"BOOKED {closed.sale} {closed.cart.total_minor}")
@@ -167,6 +169,56 @@ class JournalOnDisk(unittest.TestCase):
         shop.pay(m.Tender.Card)
         hear(shop, m.Closed(SALE, 1, m.Outcome.Abandoned, CART))
         self.assertEqual(shop.said, [f"GIVE BACK {SALE} 1000"])
+        hear(shop, m.QueryOutcome(SALE, 1))
+        shop.poll()
+        self.assertEqual(spoken(shop.journal)[-1], encode(m.OutcomeIs(SALE, None)))
+
+    def test_money_is_not_taken_again_where_the_disk_lost_the_payment_after_the_counter_had_it(self):
+        till = Journal(self.path + ".till")
+        till.submit(encode(m.Offer(SALE, 1, CART)))
+        counter = end(Role.TILL, till, 11)
+
+        def talk(shop, from_ms):
+            shop.now_ms = lambda: now_ms
+            for now_ms in range(from_ms, from_ms + 2000, 10):
+                while True:
+                    frame, _ = counter.poll_transmit(now_ms, till)
+                    if frame is None:
+                        break
+                    shop.receive(frame)
+                while True:
+                    frame = shop.poll()
+                    if frame is None:
+                        break
+                    for event in counter.receive(now_ms, frame):
+                        if event.name == "durable":
+                            till.store(event.epoch, event.sequence, event.payload)
+                            counter.stored(event.epoch, event.sequence)
+
+        shop = Shop(Journal(self.path), False)
+        shop.now_ms = lambda: 0
+        talk(shop, 0)
+        before = os.path.getsize(self.path)
+        epoch = shop.journal.epoch
+        shop.pay(m.Tender.Card)
+        talk(shop, 2000)
+        self.assertEqual(received(till), [encode(m.Paid(SALE, 1, m.Tender.Card, 1000))])
+        os.truncate(self.path, before)
+        shop = Shop(Journal(self.path), False)
+        self.assertIsNone(shop.payable(), "L-098")
+        with self.assertRaises(OSError):
+            shop.acknowledge(SALE, m.Attention.Overlap)
+        talk(shop, 5000)
+        self.assertNotEqual(shop.journal.epoch, epoch)
+        for from_ms in (8000, 11_000):
+            self.assertIsNone(shop.payable(), "it was paid")
+            self.assertTrue(shop.endpoint.up)
+            shop = Shop(Journal(self.path), False)
+            talk(shop, from_ms)
+        promise = encode(m.OutcomeIs(SALE, None))
+        self.assertEqual(received(till)[1:], [promise])
+        self.assertEqual(spoken(shop.journal), [promise])
+        self.assertEqual(Journal(self.path).acknowledged, 1)
 
     def test_a_query_is_answered_from_the_journal_and_a_promise_is_kept(self):
         shop = Shop(Journal(self.path))

@@ -85,6 +85,7 @@ def words(event):
         "up": f"up boot={event.boot} minor={event.minor} lost={event.lost}",
         "down": "down",
         "refused": f"refused {int(event.reason)}",
+        "loglost": f"loglost {event.sequence}",
     }[event.name]
 
 
@@ -115,6 +116,9 @@ def play(steps):
             log.events.append(bytes.fromhex(rest))
         elif command == "in":
             done += [f"{now} ev {words(event)}" for event in endpoint.receive(now_ms, bytes.fromhex(rest))]
+        elif command == "renew":
+            log._first, log.records = 1, []
+            endpoint.renew(int(rest), now_ms)
         elif command == "stored":
             endpoint.stored(*map(int, rest.split("/")))
         elif command == "poll":
@@ -140,7 +144,7 @@ class Vectors(unittest.TestCase):
         for v in vectors:
             wire = bytes.fromhex(v["hex"])
             # A till that is up with that POS.
-            till = Endpoint(Config(Role.TILL, 1, 7, 700), Resume(), 0, 0, 0)
+            till = Endpoint(Config(Role.TILL, 1, 7, 700), Resume(), 0, 41, 0)
             till.receive(0, bytes.fromhex(pos["hex"]))
             till.receive(0, wire)
             malformed = v["expect"].split(" ")[0] in ("malformed", "unknown_kind")
@@ -198,7 +202,7 @@ class Vectors(unittest.TestCase):
                 self.assertEqual(found, " ".join(v["expect"].split(" ")[:1]) if found == "unknown_kind" else v["expect"])
 
     def test_sessions(self):
-        self.transcripts("sessions.json", 19)
+        self.transcripts("sessions.json", 22)
 
     def test_secured_sessions(self):
         self.transcripts("secured-sessions.json", 10)

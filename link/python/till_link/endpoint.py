@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import List, Optional, Protocol, Tuple
 
@@ -90,7 +90,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Event:
-    """What happened. `name` is durable, volatile, acked, up, down or refused; the rest depends on it."""
+    """What happened. `name` is durable, volatile, acked, up, down, refused or loglost; the rest depends on it.
+    loglost: the other end has our log up to `sequence`, which is more than we have; see `Endpoint.renew`."""
 
     name: str
     epoch: int = 0
@@ -169,6 +170,8 @@ class Endpoint:
         self._ack_due = self._gap_due = self._gap_told = False
         self._next = acknowledged + 1
         self._highest_sent = max(last, acknowledged)
+        #: In this life no HELLO has yet shown that the other end holds no more of our log than we do.
+        self._unproven = True
         self._sent_ms = [0] * WINDOW_MAX
         self._rto = Rto()
         self._timer_ms: Optional[int] = None
@@ -188,6 +191,15 @@ class Endpoint:
         if epoch == self._resume.epoch and self._resume.sequence < sequence <= self._delivered:
             self._resume = Resume(epoch, sequence)
             self._ack_due = True
+
+    def renew(self, epoch: int, now_ms: int) -> None:
+        """After loglost: our log begins anew with record 1 of `epoch`, which was never used before and is on the
+        disk (L-032). The link comes up only then."""
+        self.config = replace(self.config, epoch=epoch)
+        self._unproven = False
+        self.acknowledged = self._highest_sent = 0
+        self._go_back()
+        self._hello_due_ms = now_ms
 
     def not_stored(self) -> None:
         """What was delivered could not be stored: it will come again."""
@@ -328,13 +340,18 @@ class Endpoint:
         if not mutual:
             return
         fresh = not self.up
+        if stored_epoch != self.config.epoch:
+            stored = 0
+        if stored > self._highest_sent and self._unproven:
+            # Our disk has lost records that it had said were safe; their numbers may have been given anew.
+            self._events.append(Event("loglost", sequence=stored))
+            return
         if fresh:
+            self._unproven = False
             lost = self._adopt(epoch, first)
             self.up = True
             self.stats.ups += 1
             self._events.append(Event("up", boot=boot, minor=minor, lost=lost))
-        if stored_epoch != self.config.epoch:
-            stored = 0
         if fresh or up != 1:
             self.acknowledged = min(self.acknowledged, stored)
             self._go_back()

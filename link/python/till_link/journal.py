@@ -2,7 +2,8 @@
 how far the counter's log is stored. One append-only file; a record is on disk when the call returns.
 
 A record is length (u32), CRC-32C over the rest (u32), CRC-32C over these eight bytes (u32), then the rest:
-one letter (E our epoch, I of the counter, O ours, A acknowledged), two u32 (epoch, sequence), payload;
+one letter (E our epoch, I of the counter, O ours, A acknowledged), two u32 (epoch, sequence), payload; an E with
+one begins our log anew and is its first message, too;
 little-endian, the same as of the POS in C. A torn tail is cut off at the next start; damage before the end
 is an error, never skipped in silence.
 """
@@ -85,12 +86,15 @@ class Journal:
     def messages(self) -> Iterator[Tuple[bool, bytes]]:
         """All durable messages in the order in which they were stored, and whether each is ours."""
         for body in self._records():
-            if body[:1] in (b"I", b"O"):
-                yield body[:1] == b"O", body[_BODY.size :]
+            if body[:1] in (b"I", b"O") or (body[:1] == b"E" and len(body) > _BODY.size):
+                yield body[:1] != b"I", body[_BODY.size :]
 
     def _apply(self, letter: bytes, a: int, b: int, payload: bytes) -> None:
         if letter == b"E":
             self.epoch = a
+            self.acknowledged = 0
+            self._ours = {1: payload} if payload else {}
+            self._last = len(self._ours)
         elif letter == b"I":
             self.resume = Resume(a, b)
         elif letter == b"O":
@@ -123,6 +127,11 @@ class Journal:
     def submit(self, payload: bytes) -> None:
         """Stores a durable message of ours; it will be sent until the counter has it."""
         self._append(b"O", self.epoch, self._last + 1, payload)
+
+    def renew(self, payload: bytes) -> None:
+        """Begins our log anew under another epoch (SPEC.md 6.4), with this message, if it is not empty, as its first:
+        both in one record."""
+        self._append(b"E", secrets.randbelow(0xFFFFFFFF) + 1, 1 if payload else 0, payload)
 
     def send(self, payload: bytes) -> None:
         """Queues a message that may be lost."""

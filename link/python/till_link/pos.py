@@ -50,6 +50,8 @@ class Pos:
         self._sales: Dict[m.SaleId, _Sale] = {}
         self._offer: Optional[m.Offer] = None
         self._open = False
+        #: The link was up in this life: our disk has lost nothing that the counter has.
+        self._proven = False
         for ours, payload in journal.messages():
             self._take(ours, payload)
         self._open = True
@@ -82,7 +84,10 @@ class Pos:
 
     def payable(self) -> Optional[m.Offer]:
         """The offer for which money may be taken now (L-081). Ask this state rather than waiting for the message:
-        it holds after a restart between offer and payment, too."""
+        it holds after a restart between offer and payment, too, as soon as the link was up (L-098)."""
+        return self._standing() if self._proven else None
+
+    def _standing(self) -> Optional[m.Offer]:
         if self._offer is None or not self._offer.cart.adds_up():
             return None
         sale = self._sale(self._offer.sale)
@@ -142,7 +147,7 @@ class Pos:
 
     def poll(self) -> Optional[bytes]:
         """The next frame for the line; call it until there is none."""
-        for name in [name for name, sale in self._sales.items() if sale.asked]:
+        for name in [name for name, sale in self._sales.items() if sale.asked and self._proven]:
             # From the journal, not from memory; none is a promise (L-087, L-088).
             paid = self._sales[name].paid is not None
             try:
@@ -175,11 +180,35 @@ class Pos:
                     self.journal.acked(event.sequence)
                 except OSError:
                     pass  # Forgetting this only costs a repetition.
+            elif event.name == "loglost":
+                self._renew(event.sequence)
             elif event.name in ("up", "down", "refused"):
+                self._proven |= event.name == "up"
                 self.link(event)
+
+    def _renew(self, stored: int) -> None:
+        """Our disk has lost records that the counter has, perhaps the payment for the offer that stands: no money is
+        taken for it any more (L-098). Told again with each HELLO until it is stored."""
+        lost = stored - self.journal.last()
+        offer = self._standing()
+        promise = b"" if offer is None else m.encode(m.OutcomeIs(offer.sale, None))
+        try:
+            self.journal.renew(promise)
+        except OSError as error:
+            self.trouble(f"a new epoch could not be stored: {error}")
+            return
+        if promise:
+            self._take(True, promise)
+        self.endpoint.renew(self.journal.epoch, self.now_ms())
+        self.trouble(
+            f"the disk has lost {lost} records that the counter has; money that was taken may be missing from these "
+            "books. Compare them with the counter's, and check the disk"
+        )
 
     def _say(self, message: m.ToTill) -> None:
         """On disk first (L-080); the link delivers it from there."""
+        if not self._proven:
+            raise OSError("nothing is said before the link was up: the journal may lack records (L-098)")
         payload = m.encode(message)
         self.journal.submit(payload)
         self._take(True, payload)
@@ -221,3 +250,4 @@ class Pos:
                 self.book(message)
             elif sale.paid is not None:
                 self.give_back(message.sale, sale.paid.amount_minor)
+                sale.paid = None  # It is not paid any more, also where the counter has lost this end and asks (L-087).

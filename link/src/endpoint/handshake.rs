@@ -68,20 +68,37 @@ impl Endpoint {
 
     fn mutual(&mut self, now_ms: u64, hello: &Hello, tail: Option<Tail>, sink: &mut dyn FnMut(Event<'_>)) {
         let fresh = !self.up;
+        let stored = if hello.stored_epoch == self.config.epoch { hello.stored } else { 0 };
+        if stored > self.highest_sent && self.unproven {
+            // Our disk has lost records that it had said were safe; their numbers may have been given anew.
+            sink(Event::LogLost { stored });
+            return;
+        }
         if fresh {
+            self.unproven = false;
             self.establish(hello, tail);
             let lost = self.adopt(hello);
             self.up = true;
             self.stats.ups += 1;
             sink(Event::Up { boot: hello.boot, minor: hello.minor, lost });
         }
-        let stored = if hello.stored_epoch == self.config.epoch { hello.stored } else { 0 };
         if fresh || !hello.up {
             // It may hold less than it once acknowledged, when its journal was replaced or restored.
             self.acknowledged = self.acknowledged.min(stored);
             self.go_back();
         }
         self.ack(now_ms, stored, sink);
+    }
+
+    /// After [`Event::LogLost`]: our log begins anew with record 1 of `epoch`, which was never used before and
+    /// is on the disk. The link comes up only then.
+    pub fn renew(&mut self, epoch: u32, now_ms: u64) {
+        self.config.epoch = epoch;
+        self.unproven = false;
+        self.acknowledged = 0;
+        self.highest_sent = 0;
+        self.go_back();
+        self.hello_due_ms = Some(now_ms);
     }
 
     fn establish(&mut self, hello: &Hello, tail: Option<Tail>) {

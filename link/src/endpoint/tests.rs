@@ -59,6 +59,7 @@ struct End {
     acknowledged: u32,
     events: usize,
     refused: Option<Refusal>,
+    lost: Option<u32>,
 }
 
 impl End {
@@ -80,6 +81,7 @@ impl End {
             acknowledged: 0,
             events: 0,
             refused: None,
+            lost: None,
         }
     }
 
@@ -98,7 +100,7 @@ impl End {
 
     fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
         let mut store = None;
-        let Self { endpoint, taken, acknowledged, events, refused, peer_epoch, .. } = self;
+        let Self { endpoint, taken, acknowledged, events, refused, peer_epoch, lost, .. } = self;
         endpoint.receive(now_ms, bytes, |event| match event {
             Event::Durable { epoch, sequence, payload } => {
                 *peer_epoch = epoch;
@@ -110,6 +112,7 @@ impl End {
             Event::Volatile(_) => *events += 1,
             Event::Refused(reason) => *refused = Some(reason),
             Event::Up { lost, .. } => assert_eq!(lost, 0),
+            Event::LogLost { stored } => *lost = Some(stored),
             Event::Down => {}
         });
         if let Some((epoch, sequence)) = store {
@@ -214,6 +217,32 @@ fn an_acknowledgement_of_what_was_never_sent_is_counted_and_ignored() {
     let n = frame::encode(Kind::Ack, &[&wire::pair(7, 3)], &mut wire).unwrap();
     till.receive(110, &wire[..n]);
     assert_eq!((till.endpoint.acknowledged(), till.endpoint.stats().false_acks), (0, 1));
+}
+
+#[test]
+fn an_end_whose_disk_lost_what_was_acknowledged_comes_up_only_under_a_new_epoch() {
+    for keyed in [false, true] {
+        let key = || Key::new(1, [7; 32]);
+        let end = |role, epoch| if keyed { End::secured(role, epoch, key(), None) } else { End::new(role, epoch) };
+        let (mut till, mut pos) = (end(Role::Till, 7), end(Role::Pos, 9));
+        till.log.records = Vec::from([b"offer".to_vec(), b"closed".to_vec()]);
+        calm(&mut till, &mut pos, 0, 1_000);
+        assert_eq!(pos.taken.len(), 2);
+        // The last record goes, its number is given anew, and the new one was not sent yet.
+        till.log.records.truncate(1);
+        till.acknowledged = 0;
+        till.reboot(2_000);
+        till.log.records.push(b"next".to_vec());
+        calm(&mut till, &mut pos, 2_000, 1_200);
+        assert_eq!((till.lost, till.endpoint.is_up(), pos.taken.len()), (Some(2), false, 2));
+        till.log.records = Vec::from([b"next".to_vec()]);
+        till.config.epoch = 8;
+        till.endpoint.renew(8, 3_200);
+        pos.taken.clear();
+        calm(&mut till, &mut pos, 3_200, 1_500);
+        assert!(till.endpoint.is_up() && pos.endpoint.is_up());
+        assert_eq!((&pos.taken[..], till.endpoint.acknowledged()), (&[b"next".to_vec()][..], 1));
+    }
 }
 
 #[test]

@@ -178,6 +178,13 @@ pub enum Event<'a> {
         /// The last sequence stored there.
         sequence: u32,
     },
+    /// The other end has stored our log up to `stored`, which is more than this end ever wrote: its disk has
+    /// lost records. Begin the log anew, on the disk, then call [`super::Endpoint::renew`] (L-032); the link
+    /// does not come up before. Told with each HELLO until then, and only before the link was first up.
+    LogLost {
+        /// The last sequence stored there.
+        stored: u32,
+    },
     /// The ends talk. `lost` messages of the other end's log are gone for good (its log or ours was
     /// replaced); 0 when all is well.
     Up {

@@ -27,7 +27,7 @@ fn pos_hello() -> Vec<u8> {
 /// Whether that till, being up, refuses the whole frame in `wire` for its length.
 fn malformed(wire: &[u8]) -> bool {
     let config = Config { role: Role::Till, counter: 1, epoch: 7, boot: 700, window: 4 };
-    let mut till = Endpoint::new(config, Resume::default(), 0, 0, 0);
+    let mut till = Endpoint::new(config, Resume::default(), 0, 41, 0);
     till.receive(0, &encode(Kind::Hello, &[&pos_hello()]), |_| {});
     assert!(till.is_up());
     till.receive(0, wire, |_| {});

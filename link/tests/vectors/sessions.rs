@@ -124,6 +124,14 @@ impl Written {
         }
     }
 
+    /// The log begins anew, with nothing in it.
+    pub fn renew(&mut self, now_ms: u64, epoch: u32) {
+        self.steps.push(format!("{now_ms} renew {epoch}"));
+        self.log = Log { first: 1, ..Log::default() };
+        self.acknowledged = 0;
+        self.endpoint.renew(epoch, now_ms);
+    }
+
     pub fn poll(&mut self, now_ms: u64) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         let mut wire = [0; WIRE_BYTES_MAX];
@@ -150,6 +158,7 @@ fn words(event: &Event<'_>) -> String {
         Event::Volatile(payload) => format!("volatile {}", hex(payload)),
         Event::Acknowledged { sequence } => format!("acked {sequence}"),
         Event::Up { boot, minor, lost } => format!("up boot={boot} minor={minor} lost={lost}"),
+        Event::LogLost { stored } => format!("loglost {stored}"),
         Event::Down => "down".into(),
         Event::Refused(reason) => format!("refused {}", *reason as u8),
     }
@@ -284,6 +293,35 @@ fn strangers() -> Vec<String> {
     pos.steps
 }
 
+/// An end whose disk has lost its second message after the other end had acknowledged it (SPEC.md 6.4, *renew*).
+fn log_lost(role: Role) -> Vec<String> {
+    let schema = till_link::message::SCHEMA;
+    let mut config = Config { role, counter: 3, epoch: 9, boot: 2_000, window: 4 };
+    let mut end = Written::new(config, None, 1);
+    end.append(0, b"one");
+    config.boot = 2_001;
+    end.start(0, config);
+    end.poll(0);
+    let peer = |up, stored_epoch, stored| {
+        hello([1, 0, 1 - role as u8, up, 0], [schema, 3, 1, 2_001, 7, 1, stored_epoch, stored])
+    };
+    let told = one(Kind::Data, &[&pair(7, 1)[..], b"before it is up"].concat());
+    // Told again until it is done, whatever else comes.
+    for (now_ms, frame) in [(100, peer(0, 9, 2)), (200, told), (300, peer(1, 9, 2)), (400, one(Kind::Ack, &pair(9, 2)))]
+    {
+        end.receive(now_ms, &frame);
+        end.poll(now_ms);
+    }
+    end.renew(500, 10);
+    end.append(500, b"two");
+    end.poll(500);
+    for (now_ms, frame) in [(600, peer(0, 9, 2)), (700, one(Kind::Ack, &pair(10, 1))), (800, peer(1, 10, 7))] {
+        end.receive(now_ms, &frame);
+        end.poll(now_ms);
+    }
+    end.steps
+}
+
 /// The transcript tells all that an endpoint needs: played back alone, it gives the same bytes.
 fn play_back(name: &str, steps: &[String]) {
     let mut end: Option<Written> = None;
@@ -317,6 +355,7 @@ fn play_back(name: &str, steps: &[String]) {
                 }
             }
             ("in", Some(end)) => end.receive(now_ms, &unhex(rest)),
+            ("renew", Some(end)) => end.renew(now_ms, rest.parse().unwrap()),
             ("log", Some(end)) => end.append(now_ms, &unhex(rest)),
             ("event", Some(end)) => end.event(now_ms, &unhex(rest)),
             ("poll", Some(end)) => {
@@ -338,6 +377,8 @@ pub fn all() -> Vec<Vector> {
     }
     sessions.push(("strangers".into(), strangers()));
     sessions.push(("message and next life in one read".into(), one_read()));
+    sessions.push(("log lost, POS".into(), log_lost(Role::Pos)));
+    sessions.push(("log lost, till".into(), log_lost(Role::Till)));
     vectors(sessions)
 }
 

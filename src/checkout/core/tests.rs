@@ -486,3 +486,47 @@ proptest! {
         prop_assert_eq!(bench.phase(), Phase::Idle);
     }
 }
+
+#[test]
+fn nothing_is_offered_before_the_link_came_up_where_the_books_may_lack_records() {
+    let mut bench = Bench::new();
+    bench.core.wait_for_link();
+    bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+    bench.load(TEA_G);
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(5_000);
+    assert_eq!(bench.phase(), Phase::Settled);
+    bench.step(Input::LinkUp);
+    bench.pass(900);
+    assert_eq!(bench.phase(), Phase::Offered);
+}
+
+#[test]
+fn books_begun_anew_clear_the_tray_and_give_back_money_for_sales_that_they_do_not_know() {
+    let mut bench = Bench::new();
+    bench.core.wait_for_link();
+    bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+    bench.load(TEA_G);
+    bench.tray(&[Class::Product(0)]);
+    bench.pass(900);
+    let said = &mut bench.said;
+    bench.core.renewed(bench.now_ms, 78, &mut |effect| said.push(effect));
+    bench.step(Input::LinkUp);
+    bench.pass(3_000);
+    assert_eq!((bench.phase(), bench.durable().len()), (Phase::Clearing, 0), "what lies there may have been paid");
+    let paid = |epoch| ToTill::Paid {
+        sale: SaleId { counter: 1, epoch, session: 9 },
+        revision: 1,
+        tender: Tender::Card,
+        amount_minor: 900,
+    };
+    bench.step(Input::Pos(&paid(78)));
+    assert_eq!(bench.durable().len(), 0, "of these books, so its end stands in them");
+    bench.step(Input::Pos(&paid(77)));
+    let [ToPos::Closed { sale, outcome: Outcome::Cancelled, .. }] = bench.durable()[..] else { panic!("no end") };
+    assert_eq!((sale.epoch, sale.session), (77, 9));
+    bench.leave();
+    assert_eq!(bench.phase(), Phase::Idle);
+    bench.step(Input::Trigger(TriggerEvent::Presence(true)));
+    assert_eq!(bench.core.view().sale.map(|sale| (sale.epoch, sale.session)), Some((78, 1)));
+}

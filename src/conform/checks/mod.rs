@@ -86,6 +86,7 @@ pub const NOT_PLAYED: &[(&str, &str)] = &[
     ("L-092", "needs a person who acknowledges at the POS; that nothing else follows is a rule for the till"),
     ("L-093", "a picture is on the POS's screen only; that parts of one do no harm is played under L-003"),
     ("L-097", "a rule for the till"),
+    ("L-098", "needs a disk that loses what it had said was safe: cut the end off the POS's journal"),
     ("L-101", "about later versions"),
     ("L-102", "about the vectors"),
     ("L-201", "how a key is kept: see who may read it where it lies, and that no log shows it"),

@@ -240,3 +240,60 @@ fn a_disk_that_refuses_for_long_takes_nothing_and_loses_nothing_until_it_takes_a
         assert_eq!(opened(&disk).get(6), Some(&b"taken"[..]), "{fault:?}");
     }
 }
+
+#[test]
+fn a_power_cut_at_every_operation_of_a_renewal_leaves_the_old_log_or_the_new() {
+    let (mut olds, mut news) = (0, 0);
+    for at in 0.. {
+        let disk = FaultDisk::default();
+        let mut log = opened(&disk);
+        for i in 1..=12u8 {
+            log.append(&[i; 30]).unwrap();
+        }
+        disk.plan(disk.operations() + at, Fault::PowerCut);
+        let renewed = log.renew(99, 11);
+        assert!(renewed.is_ok() || log.append(b"between the logs").is_err());
+        let done = !disk.is_dead();
+        disk.reboot(500);
+        let mut log = opened(&disk);
+        let (epoch, last) = (log.epoch(), log.last());
+        match epoch {
+            7 => assert_eq!(last, 12, "operation {at}"),
+            _ => {
+                assert_eq!((epoch, contents(&log)), (99, vec![(1, vec![11; 30]), (2, vec![12; 30])]), "operation {at}")
+            }
+        }
+        olds += u32::from(epoch == 7);
+        news += u32::from(epoch == 99);
+        assert_eq!(log.append(b"next").unwrap(), last + 1);
+        if done {
+            break;
+        }
+    }
+    assert!(olds > 3 && news > 5, "{olds} {news}");
+}
+
+#[test]
+fn what_was_not_told_stays_so_over_restarts_until_it_may_be() {
+    let disk = FaultDisk::default();
+    let mut log = opened(&disk);
+    log.append(b"told").unwrap();
+    log.hold_back().unwrap();
+    log.append(b"held").unwrap();
+    for _ in 0..2 {
+        disk.reboot(0);
+        let mut log = opened(&disk);
+        assert_eq!(log.told(), 1);
+        log.hold_back().unwrap();
+        log.append(b"held, too").unwrap();
+    }
+    let mut log = opened(&disk);
+    log.tell().unwrap();
+    disk.reboot(0);
+    assert_eq!(opened(&disk).told(), 4);
+    let mut log = opened(&disk);
+    log.hold_back().unwrap();
+    log.renew(99, 5).unwrap();
+    disk.reboot(0);
+    assert_eq!((opened(&disk).epoch(), opened(&disk).last()), (99, 0));
+}

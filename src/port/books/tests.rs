@@ -349,3 +349,63 @@ fn an_event_waits_for_one_part_of_a_picture_at_most_though_the_driver_would_take
     assert_eq!(wires.0.frames.iter().filter(|frame| frame.len() > 500).count(), 8, "all of the picture went");
     assert!(till.books.is_quiet());
 }
+
+/// The last record of the outbox goes from the disk.
+fn forget_last(disk: &FaultDisk) {
+    disk.damage("0000000001.log", |bytes| {
+        bytes.pop();
+    });
+}
+
+#[test]
+fn a_disk_that_lost_what_was_told_begins_a_new_epoch_also_where_the_numbers_were_given_anew() {
+    // Records that two more lives append before they hear the other end, in the place of the lost one.
+    for offline in [0, 1, 2] {
+        let (mut till, mut pos) = (End::new(Role::Till), End::new(Role::Pos));
+        let mut wires = memory::pair();
+        for n in 0..3 {
+            till.books.submit(&message(n)).unwrap();
+        }
+        settle(&mut till, &mut pos, &mut wires, 0);
+        let epoch = till.books.out().epoch();
+        forget_last(&till.disks[0]);
+        till.reboot(10_000);
+        for n in 0..offline {
+            till.books.submit(&message(10 + n)).unwrap();
+            till.reboot(10_000);
+        }
+        let mut now_ms = 10_000;
+        let mut lost = 0;
+        for _ in 0..400 {
+            now_ms += 10;
+            let mut records = 0;
+            till.books
+                .turn(now_ms, &mut wires.0, &mut |incoming| {
+                    if let Incoming::BooksLost { records: n } = incoming {
+                        records = n;
+                    }
+                })
+                .unwrap();
+            if records > 0 && lost == 0 {
+                lost = records;
+                till.disks[0].forever(Some(Fault::NoSpace));
+                assert!(till.books.renew(now_ms).is_err());
+                till.disks[0].forever(None);
+            } else if records > 0 {
+                assert!(!till.books.is_up());
+                till.books.renew(now_ms).unwrap();
+            }
+            pos.turn(now_ms, &mut wires.1);
+        }
+        assert_eq!((lost, till.books.renewed()), (1, 1), "{offline}");
+        assert_ne!(till.books.out().epoch(), epoch);
+        assert!(till.books.is_up() && till.books.unacknowledged() == 0);
+        let expected: Vec<ToTill> = (0..3).chain(10..10 + offline).map(message).collect();
+        assert_eq!(pos.got, expected, "{offline}");
+        // The next life finds nothing amiss.
+        till.reboot(now_ms);
+        till.books.submit(&message(50)).unwrap();
+        settle(&mut till, &mut pos, &mut wires, now_ms);
+        assert_eq!((pos.got.len(), till.books.renewed()), (expected.len() + 1, 0));
+    }
+}
