@@ -880,6 +880,11 @@ void tl_reconnected(tl_endpoint *end, uint64_t now_ms, tl_sink sink, void *conte
 void tl_renew(tl_endpoint *end, uint32_t epoch, uint64_t now_ms)
 {
     end->config.epoch = epoch;
+    /* Under the old number a peer's HELLO would be mutual that was said before it heard of the new epoch. */
+    end->config.boot ^= 0x80000000u;
+    if (end->config.boot == 0) {
+        end->config.boot = 1;
+    }
     end->unproven = false;
     end->acknowledged = end->highest = 0;
     go_back(end);

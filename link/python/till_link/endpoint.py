@@ -196,6 +196,8 @@ class Endpoint:
         """After loglost: our log begins anew with record 1 of `epoch`, which was never used before and is on the
         disk (L-032). The link comes up only then."""
         self.config = replace(self.config, epoch=epoch)
+        # Under the old number a peer's HELLO would be mutual that was said before it heard of the new epoch.
+        self._boot = (self._boot ^ 0x80000000) or 1
         self._unproven = False
         self.acknowledged = self._highest_sent = 0
         self._go_back()

@@ -94,6 +94,8 @@ impl Endpoint {
     /// is on the disk. The link comes up only then.
     pub fn renew(&mut self, epoch: u32, now_ms: u64) {
         self.config.epoch = epoch;
+        // Under the old number a peer's HELLO would be mutual that was said before it heard of the new epoch.
+        self.config.boot = (self.config.boot ^ 0x8000_0000).max(1);
         self.unproven = false;
         self.acknowledged = 0;
         self.highest_sent = 0;

@@ -302,9 +302,12 @@ fn log_lost(role: Role) -> Vec<String> {
     config.boot = 2_001;
     end.start(0, config);
     end.poll(0);
-    let peer = |up, stored_epoch, stored| {
-        hello([1, 0, 1 - role as u8, up, 0], [schema, 3, 1, 2_001, 7, 1, stored_epoch, stored])
+    let to = |boot, up, stored_epoch, stored| {
+        hello([1, 0, 1 - role as u8, up, 0], [schema, 3, 1, boot, 7, 1, stored_epoch, stored])
     };
+    let peer = |up, stored_epoch, stored| to(2_001, up, stored_epoch, stored);
+    // The boot of a log that begins anew.
+    let anew = |up, stored_epoch, stored| to(2_001 ^ 0x8000_0000, up, stored_epoch, stored);
     let told = one(Kind::Data, &[&pair(7, 1)[..], b"before it is up"].concat());
     // Told again until it is done, whatever else comes.
     for (now_ms, frame) in [(100, peer(0, 9, 2)), (200, told), (300, peer(1, 9, 2)), (400, one(Kind::Ack, &pair(9, 2)))]
@@ -315,7 +318,9 @@ fn log_lost(role: Role) -> Vec<String> {
     end.renew(500, 10);
     end.append(500, b"two");
     end.poll(500);
-    for (now_ms, frame) in [(600, peer(0, 9, 2)), (700, one(Kind::Ack, &pair(10, 1))), (800, peer(1, 10, 7))] {
+    // Said before the peer heard of the new epoch: not mutual, nothing comes up.
+    let early = (550, peer(1, 9, 2));
+    for (now_ms, frame) in [early, (600, anew(0, 9, 2)), (700, one(Kind::Ack, &pair(10, 1))), (800, anew(1, 10, 7))] {
         end.receive(now_ms, &frame);
         end.poll(now_ms);
     }
