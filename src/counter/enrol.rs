@@ -17,6 +17,11 @@ pub struct Guided {
     pub over: bool,
 }
 
+impl Guided {
+    /// It can't be done; nothing was kept.
+    pub const FAILED: Self = Self { hint: Hint::Failed, step: 0, steps: 0, over: true };
+}
+
 impl Counter {
     /// Who is being enrolled and to which text they agreed, while a question is open that is an enrolment.
     pub fn enrolling(&self) -> Option<&(Sku, Sku)> {
@@ -45,14 +50,14 @@ impl Counter {
             self.ask();
             self.enrolling = Some((member.clone(), consent.clone()));
         } else {
-            self.guide(Guided { hint: Hint::Failed, step: 0, steps: 0, over: true });
+            self.guide(Guided::FAILED);
         }
     }
 
     /// A sale begins, or the POS is gone: an enrolment ends, and nothing of it was kept.
     pub(super) fn give_way(&mut self, link_down: bool) {
         if self.enrolling.is_some() && (link_down || !self.between_sales()) {
-            self.guide(Guided { hint: Hint::Failed, step: 0, steps: 0, over: true });
+            self.guide(Guided::FAILED);
             self.stop_enrolling();
         }
     }

@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 use crate::gallery::search::dot;
 use crate::gallery::{Gallery, GalleryError};
 use crate::vision::face::embed::normalise;
-use crate::vision::face::{Gate, Gates, Pose, Quality};
+use crate::vision::face::{Face, Gate, Gates, Looked, Pose, Quality};
 
 use super::vault::Facing;
 
@@ -286,6 +286,33 @@ impl Enrolment {
     pub fn wants(&self, quality: &Quality, now_ms: u64) -> bool {
         let due = self.frame_ms.is_none_or(|last| now_ms.saturating_sub(last) >= self.rules.gap_ms);
         due && self.asked().is_some_and(|facing| self.guide(facing, quality.pose) == Guide::Stay(facing))
+    }
+
+    /// Takes what the face camera's chain made of a frame; `embed` writes a face's unit vector and is asked only for a face
+    /// that is worth it.
+    ///
+    /// # Errors
+    /// What `embed` said.
+    pub fn look<E>(
+        &mut self,
+        looked: &Looked,
+        vector: &mut Vec<f32>,
+        now_ms: u64,
+        embed: impl FnOnce(&Face, &mut Vec<f32>) -> Result<(), E>,
+    ) -> Result<Progress, E> {
+        let seen = match looked {
+            Looked::Nobody | Looked::Waiting => Seen::Nobody,
+            Looked::Several => Seen::Several,
+            Looked::Unfit(gate, _) => Seen::Unfit(*gate),
+            Looked::Fit(face, quality) => {
+                let wanted = self.wants(quality, now_ms);
+                if wanted {
+                    embed(face, vector)?;
+                }
+                Seen::Face(quality.pose, wanted.then_some(vector.as_slice()))
+            }
+        };
+        Ok(self.see(seen, now_ms))
     }
 
     /// Takes what a frame showed at `now_ms`, which never goes back; after the end nothing changes any more.

@@ -237,8 +237,7 @@ impl FaceEye {
     fn fail(&self, round: &mut Round) {
         round.answered = true;
         if round.enrolling.take().is_some() {
-            let over = Guided { hint: Hint::Failed, step: 0, steps: 0, over: true };
-            self.say(ToCounter::Enrol(round.number, over));
+            self.say(ToCounter::Enrol(round.number, Guided::FAILED));
         } else {
             self.say(ToCounter::Face(round.number, FaceSaid::Failed));
         }

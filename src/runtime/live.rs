@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use till_link::Hint;
 
 use crate::capture::camera::State;
 use crate::capture::clock::Monotonic;
@@ -343,8 +342,7 @@ impl Desk {
                 Some(face) => face.ask(question, self.counter.enrolling()),
                 None => {
                     self.counter.face(now_ms, question, &FaceSaid::Failed);
-                    let over = Guided { hint: Hint::Failed, step: 0, steps: 0, over: true };
-                    self.counter.enrolled(question, over);
+                    self.counter.enrolled(question, Guided::FAILED);
                 }
             }
             if now_ms >= status_at_ms {

@@ -13,7 +13,7 @@ use crate::cli::faces::{self, FaceEngines};
 use crate::cli::footage::Camera;
 use crate::gallery::Precision;
 use crate::people::decision;
-use crate::people::enrol::{Enrolment, Guide, Progress, Rules, Seen, gates};
+use crate::people::enrol::{Enrolment, Guide, Progress, Rules, gates};
 use crate::people::members::day;
 use crate::people::vault::{Consent, Method, Record, Template, Vault, VaultErrorKind, harden};
 use crate::people::{Decision, Evidence, Members, Policy};
@@ -219,19 +219,7 @@ fn poses(camera: &mut Camera, vision: &mut FaceVision) -> Result<Enrolment, CliE
         let now_ms = frame.captured_ns / 1_000_000;
         let enrolment = enrolment.get_or_insert_with(|| Enrolment::new(rules.clone(), now_ms));
         let looked = vision.look(frame)?;
-        let seen = match looked {
-            Looked::Nobody | Looked::Waiting => Seen::Nobody,
-            Looked::Several => Seen::Several,
-            Looked::Unfit(gate, _) => Seen::Unfit(gate),
-            Looked::Fit(face, quality) => {
-                let wanted = enrolment.wants(&quality, now_ms);
-                if wanted {
-                    vision.embed(&face, &mut vector)?;
-                }
-                Seen::Face(quality.pose, wanted.then_some(vector.as_slice()))
-            }
-        };
-        match enrolment.see(seen, now_ms) {
+        match enrolment.look(&looked, &mut vector, now_ms, |face, vector| vision.embed(face, vector))? {
             Progress::Asking { guide, taken } => {
                 if said != Some((guide, taken)) {
                     eprintln!("[{taken} of {of}] {guide}");

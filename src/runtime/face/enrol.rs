@@ -5,7 +5,7 @@ use till_link::{Hint, Sku};
 
 use crate::counter::Guided;
 use crate::people::Members;
-use crate::people::enrol::{Enrolment, FinishError, Progress, Rules, Seen};
+use crate::people::enrol::{Enrolment, FinishError, Progress, Rules};
 use crate::people::vault::{Consent, Method, Record, Template, VaultError, VaultErrorKind};
 use crate::runtime::clock;
 use crate::runtime::face::Recogniser;
@@ -38,19 +38,9 @@ impl Enrolling {
         vector: &mut Vec<f32>,
         now_ms: u64,
     ) -> Result<Option<Guided>, VisionError> {
-        let seen = match looked {
-            Looked::Nobody | Looked::Waiting => Seen::Nobody,
-            Looked::Several => Seen::Several,
-            Looked::Unfit(gate, _) => Seen::Unfit(*gate),
-            Looked::Fit(face, quality) => {
-                let wanted = self.enrolment.wants(quality, now_ms);
-                if wanted {
-                    recogniser.vision.embed(face, vector)?;
-                }
-                Seen::Face(quality.pose, wanted.then_some(vector.as_slice()))
-            }
-        };
-        let guided = match self.enrolment.see(seen, now_ms) {
+        let progress =
+            self.enrolment.look(looked, vector, now_ms, |face, vector| recogniser.vision.embed(face, vector))?;
+        let guided = match progress {
             Progress::Asking { guide, taken } => self.guided(guide.hint(), taken, false),
             Progress::Done => {
                 let hint = self.keep(recogniser, members, now_ms);
