@@ -592,9 +592,20 @@ static int sale_of(tl_message_kind kind)
     }
 }
 
+/* An enum that may be absent: `none` in the struct. */
+static void maybe(cursor *c, uint8_t *value, uint8_t count, uint8_t none)
+{
+    bool some = *value != none;
+    flag(c, &some, TL_BAD_OPTION);
+    if (some) {
+        variant(c, value, count);
+    } else {
+        *value = none;
+    }
+}
+
 static void fields(cursor *c, tl_message *m)
 {
-    bool some;
     if (sale_of(m->kind) < 0) {
         flag(c, &m->has_sale, TL_BAD_OPTION);
     }
@@ -632,6 +643,7 @@ static void fields(cursor *c, tl_message *m)
         variant(c, &m->phase, 10);
         variant(c, &m->rung, 4);
         text(c, m->text, 65);
+        maybe(c, &m->precision, 3, TL_PRECISION_NONE);
         break;
     case TL_CLOCK:
         m->unix_s = varint(c, m->unix_s, 64);
@@ -643,13 +655,7 @@ static void fields(cursor *c, tl_message *m)
         i64(c, &m->amount_minor, 64);
         break;
     case TL_OUTCOME_IS:
-        some = m->outcome != TL_OUTCOME_NONE;
-        flag(c, &some, TL_BAD_OPTION);
-        if (some) {
-            variant(c, &m->outcome, 3);
-        } else {
-            m->outcome = TL_OUTCOME_NONE;
-        }
+        maybe(c, &m->outcome, 3, TL_OUTCOME_NONE);
         break;
     case TL_OVERRIDE:
     case TL_ACKNOWLEDGE:

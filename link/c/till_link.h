@@ -27,7 +27,7 @@
 #define TL_LOST_MS 3000u
 #define TL_HELLO_MS 500u
 #define TL_NEVER UINT64_MAX
-#define TL_SCHEMA 0x4FA6A903u
+#define TL_SCHEMA 0xAD3BBC4Bu
 
 /* ---- frames (3) ---- */
 
@@ -111,6 +111,8 @@ typedef enum {
 
 #define TL_OUTCOME_NONE 0xFFu
 enum { TL_OUTCOME_PAID, TL_OUTCOME_CANCELLED, TL_OUTCOME_ABANDONED };
+#define TL_PRECISION_NONE 0xFFu
+enum { TL_PRECISION_FP32, TL_PRECISION_FP16, TL_PRECISION_INT8 };
 enum { TL_TENDER_CASH, TL_TENDER_CARD, TL_TENDER_MEMBER, TL_TENDER_OTHER };
 
 /* Any message; only the fields that its kind has are meaningful. Enums are their numbers on the wire. */
@@ -120,6 +122,7 @@ typedef struct {
     tl_sale sale;
     uint16_t revision;
     uint8_t outcome; /* TL_OUTCOME_IS: TL_OUTCOME_NONE for none */
+    uint8_t precision; /* TL_STATE: TL_PRECISION_NONE for none */
     uint8_t reason, phase, rung, tender, hint, step, steps;
     bool flag; /* TL_ATTENTION, TL_RECOGNISE, TL_ENROL: on; TL_CLOCK: trusted; TL_PRICE: sold here, for amount_minor */
     uint16_t part, parts; /* TL_QUERY_PRICES, TL_PRICES, TL_THUMBNAIL */

@@ -181,6 +181,7 @@ static const char *const PHASES[] = {"Idle", "Present", "Scanning", "Settled", "
 static const char *const HINTS[] = {"Front", "Right", "Left", "Down", "Up", "Closer", "Back", "Light", "Still",
                                     "Uncover", "Alone", "Done", "Unknown", "Known", "Late", "Failed"};
 static const char *const RUNGS[] = {"TensorRt", "OnnxRuntime", "Rten", "StaffMode"};
+static const char *const PRECISIONS[] = {"Fp32", "Fp16", "Int8"};
 
 static void show(const tl_message *m, char *to)
 {
@@ -232,7 +233,10 @@ static void show(const tl_message *m, char *to)
         }
         break;
     case TL_MEMBER: sprintf(to, "; member=%s; score=%u", m->text, m->score_permille); break;
-    case TL_STATE: sprintf(to, "; phase=%s; rung=%s; reason=%s", PHASES[m->phase], RUNGS[m->rung], m->text); break;
+    case TL_STATE:
+        sprintf(to, "; phase=%s; rung=%s; reason=%s; precision=%s", PHASES[m->phase], RUNGS[m->rung], m->text,
+                m->precision == TL_PRECISION_NONE ? "none" : PRECISIONS[m->precision]);
+        break;
     case TL_CLOCK: sprintf(to, "; unix_s=%" PRIu64 "; trusted=%d", m->unix_s, m->flag); break;
     case TL_PAID: sprintf(to, "; tender=%s; amount=%" PRId64, TENDERS[m->tender], m->amount_minor); break;
     case TL_GUIDE: sprintf(to, "; hint=%s; step=%u; steps=%u", HINTS[m->hint], m->step, m->steps); break;

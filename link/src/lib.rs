@@ -33,8 +33,8 @@ pub mod secure;
 pub use endpoint::{Config, Endpoint, Event, Refusal, Resume, Role, Source, Stats};
 pub use frame::{FRAME_BYTES_MAX, PAYLOAD_BYTES_MAX, WIRE_BYTES_MAX};
 pub use message::{
-    Attention, Cart, Currency, Evidence, Hint, Line, Name, Outcome, Phase, Price, Rung, SaleId, Sku, Tender, ToPos,
-    ToTill,
+    Attention, Cart, Currency, Evidence, Hint, Line, Name, Outcome, Phase, Precision, Price, Rung, SaleId, Sku, Tender,
+    ToPos, ToTill,
 };
 pub use secure::{Key, Security};
 

@@ -3,12 +3,16 @@
 //! builds that differ apart.
 
 mod record;
+mod to_pos;
+mod to_till;
 
 use serde::{Deserialize, Serialize};
 
 pub use record::{
     Cart, Currency, Evidence, JPEG_BYTES_MAX, LINES_MAX, Line, Name, PRICES_MAX, Price, SaleId, Sku, Text,
 };
+pub use to_pos::ToPos;
+pub use to_till::ToTill;
 
 /// The schema that [`SCHEMA`] is the CRC-32C of. Written by hand, held to the types by a test's bytes.
 pub const SCHEMA_TEXT: &str = "till-link/1 \
@@ -20,7 +24,7 @@ totill[paid,cancel,outcome,override,language,acknowledge,queryprice,prices,recog
 outcome[paid,cancelled,abandoned] tender[cash,card,member,other] \
 attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] \
 phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] \
-rung[tensorrt,onnxruntime,rten,staffmode] \
+rung[tensorrt,onnxruntime,rten,staffmode] precision[fp32,fp16,int8] \
 hint[front,right,left,down,up,closer,back,light,still,uncover,alone,done,unknown,known,late,failed]";
 
 /// CRC-32C of [`SCHEMA_TEXT`], exchanged in HELLO.
@@ -68,10 +72,11 @@ pub enum Attention {
 /// Where a session stands.
 ///
 /// ```
-/// use till_link::{Phase, Rung, ToPos, message::decode};
-/// let reason = "no engine works".try_into().unwrap();
-/// let bytes = *b"\x08\x00\x03\x0fno engine works";
-/// assert_eq!(decode(&bytes), Some(ToPos::State { phase: Phase::Idle, rung: Rung::StaffMode, reason }));
+/// use till_link::{Phase, Precision, Rung, ToPos, message::decode};
+/// let (phase, rung, precision) = (Phase::Idle, Rung::Rten, Some(Precision::Fp32));
+/// let bytes = *b"\x08\x00\x02\x06no GPU\x01\x00";
+/// let reason = "no GPU".try_into().unwrap();
+/// assert_eq!(decode(&bytes), Some(ToPos::State { phase, rung, reason, precision }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
@@ -108,6 +113,17 @@ pub enum Rung {
     Rten,
     /// Nothing: a person must serve.
     StaffMode,
+}
+
+/// How the detector's network computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Precision {
+    /// Floats of 32 bits.
+    Fp32,
+    /// Floats of 16 bits.
+    Fp16,
+    /// Integers of 8 bits, where the network has them.
+    Int8,
 }
 
 /// What the person before the face camera should do, or how it ended. Directions are the person's own.
@@ -183,253 +199,6 @@ pub enum Outcome {
     Cancelled,
     /// The shopper left.
     Abandoned,
-}
-
-/// From the counter to the POS.
-///
-/// ```
-/// use till_link::{SaleId, ToPos};
-/// let sale = SaleId { counter: 1, epoch: 7, session: 3 };
-/// assert!(ToPos::Withdrawn { sale, revision: 1 }.durable());
-/// assert!(!ToPos::SessionOpened { sale }.durable());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToPos {
-    /// A session began.
-    SessionOpened {
-        /// Its id.
-        sale: SaleId,
-    },
-    /// What lies on the tray now; not yet an offer.
-    CartChanged {
-        /// The session.
-        sale: SaleId,
-        /// All of it.
-        cart: Cart,
-    },
-    /// Durable. This may be paid now.
-    Offer {
-        /// The session.
-        sale: SaleId,
-        /// Counts the offers of one sale from 1.
-        revision: u16,
-        /// What is sold.
-        cart: Cart,
-    },
-    /// Durable. The offer holds no longer: do not take money for it.
-    Withdrawn {
-        /// The session.
-        sale: SaleId,
-        /// The offer.
-        revision: u16,
-    },
-    /// Durable. The sale is over. With [`Outcome::Paid`] this is the receipt: book it once by `sale`.
-    Closed {
-        /// The session.
-        sale: SaleId,
-        /// The offer that it ends.
-        revision: u16,
-        /// How.
-        outcome: Outcome,
-        /// What was sold, or would have been.
-        cart: Cart,
-    },
-    /// Durable. The counter restarted and asks what became of an offer. Answer [`ToTill::OutcomeIs`].
-    QueryOutcome {
-        /// The session.
-        sale: SaleId,
-        /// The offer.
-        revision: u16,
-    },
-    /// Something is in the way, or is no longer.
-    Attention {
-        /// The session, if there is one.
-        sale: Option<SaleId>,
-        /// What.
-        reason: Attention,
-        /// Whether it stands or has cleared.
-        on: bool,
-    },
-    /// A member was recognised; nothing is charged before they confirm.
-    Member {
-        /// The session.
-        sale: SaleId,
-        /// The member's id.
-        member: Sku,
-        /// Similarity, 0..=1000.
-        score_permille: u16,
-    },
-    /// How the counter is; sent on change and with each new connection.
-    State {
-        /// Where the session stands.
-        phase: Phase,
-        /// What runs the detector.
-        rung: Rung,
-        /// Why it is not the rung above; empty when all is well.
-        reason: Text,
-    },
-    /// The counter's wall clock.
-    Clock {
-        /// Seconds since 1970.
-        unix_s: u64,
-        /// Whether anybody set it.
-        trusted: bool,
-    },
-    /// Asks for a part of the POS's price list. Answer [`ToTill::Prices`].
-    QueryPrices {
-        /// The list whose part is wanted; 0 asks for the beginning of the newest one.
-        version: u32,
-        /// Counts from 0.
-        part: u16,
-    },
-    /// The answer to [`ToTill::QueryPrice`].
-    Price {
-        /// Which product.
-        sku: Sku,
-        /// What the counter charges for one, minor units; `None` if it does not sell it.
-        unit_minor: Option<i64>,
-        /// Of the price.
-        currency: Currency,
-        /// The version of the price list.
-        catalogue_version: u32,
-    },
-    /// A part of a picture of the tray, a JPEG file cut into pieces of [`JPEG_BYTES_MAX`]; of use only when
-    /// all parts came. It waits for everything else that is to be said.
-    Thumbnail {
-        /// The session.
-        sale: SaleId,
-        /// The offer that it shows.
-        revision: u16,
-        /// Counts from 0.
-        part: u16,
-        /// How many there are.
-        parts: u16,
-        /// The bytes.
-        jpeg: heapless::Vec<u8, JPEG_BYTES_MAX>,
-    },
-    /// What the person before the face camera should do; said while [`ToTill::Recognise`] or [`ToTill::Enrol`] holds.
-    Guide {
-        /// The session whose shopper asked; `None` for an enrolment.
-        sale: Option<SaleId>,
-        /// What.
-        hint: Hint,
-        /// Of an enrolment: poses taken so far. Else 0.
-        step: u8,
-        /// Of an enrolment: poses that are asked for. Else 0.
-        steps: u8,
-    },
-}
-
-impl ToPos {
-    /// Whether the message must be on disk before it is sent and acknowledged after it is stored.
-    pub fn durable(&self) -> bool {
-        matches!(self, Self::Offer { .. } | Self::Withdrawn { .. } | Self::Closed { .. } | Self::QueryOutcome { .. })
-    }
-}
-
-/// From the POS to the counter.
-///
-/// ```
-/// use till_link::{SaleId, Tender, ToTill};
-/// let sale = SaleId { counter: 1, epoch: 7, session: 3 };
-/// let paid = ToTill::Paid { sale, revision: 1, tender: Tender::Card, amount_minor: 3_000 };
-/// assert!(paid.durable(), "on the POS's disk before its first byte is sent");
-/// ```
-#[expect(clippy::large_enum_variant, reason = "there is no allocator to box a part of a price list")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToTill {
-    /// Durable. The money was taken for this offer.
-    Paid {
-        /// The session.
-        sale: SaleId,
-        /// The offer.
-        revision: u16,
-        /// How.
-        tender: Tender,
-        /// What was taken, minor units.
-        amount_minor: i64,
-    },
-    /// Durable. The offer was refused at the POS.
-    Cancel {
-        /// The session.
-        sale: SaleId,
-    },
-    /// Durable. The answer to [`ToPos::QueryOutcome`]; without an outcome the POS took nothing and never
-    /// will for this sale.
-    OutcomeIs {
-        /// The session.
-        sale: SaleId,
-        /// What became of it.
-        outcome: Option<Outcome>,
-    },
-    /// Durable. A person at the POS settles an attention.
-    Override {
-        /// The session.
-        sale: SaleId,
-        /// The reason that is settled.
-        reason: Attention,
-    },
-    /// The language of the shopper, e.g. `ko` or `en`.
-    Language {
-        /// ISO 639-1.
-        code: [u8; 2],
-    },
-    /// Durable. A person has seen an attention and comes; it stands until its cause goes.
-    Acknowledge {
-        /// The session that the attention named.
-        sale: Option<SaleId>,
-        /// The reason that was seen.
-        reason: Attention,
-    },
-    /// What does the counter charge for a product? It answers [`ToPos::Price`].
-    QueryPrice {
-        /// Which product.
-        sku: Sku,
-    },
-    /// A part of the POS's price list: the answer to [`ToPos::QueryPrices`], or unasked when prices changed.
-    Prices {
-        /// Of the list; never 0 and never used for another list. 0 says that the POS gives no prices.
-        version: u32,
-        /// Counts from 0.
-        part: u16,
-        /// How many there are.
-        parts: u16,
-        /// Of every price.
-        currency: Currency,
-        /// Some of the list.
-        prices: heapless::Vec<Price, PRICES_MAX>,
-    },
-    /// The shopper asks to be recognised, or no longer; the latter is also the answer "that is not me". The face
-    /// camera is read in between and never else. Answers are [`ToPos::Member`] and [`ToPos::Guide`].
-    Recognise {
-        /// The session.
-        sale: SaleId,
-        /// Whether it is asked for.
-        on: bool,
-    },
-    /// A person at the POS begins to enrol a member, or stops; stopped before its end nothing is kept.
-    Enrol {
-        /// The new member's id.
-        member: Sku,
-        /// The version of the consent text that was shown and agreed to.
-        consent: Sku,
-        /// Begin or stop.
-        on: bool,
-    },
-}
-
-impl ToTill {
-    /// Whether the message must be on disk before it is sent and acknowledged after it is stored.
-    pub fn durable(&self) -> bool {
-        !matches!(
-            self,
-            Self::Language { .. }
-                | Self::QueryPrice { .. }
-                | Self::Prices { .. }
-                | Self::Recognise { .. }
-                | Self::Enrol { .. }
-        )
-    }
 }
 
 /// Encodes `message` into `buffer` and returns the bytes used, or `None` when it does not fit.

@@ -1,11 +1,11 @@
 //! The core itself: facts in, what happens derived from them, the table run, messages out.
 
 use till_link::message::Text;
-use till_link::{Attention, Cart, Hint, Outcome, Phase, Rung, SaleId, ToPos, ToTill};
+use till_link::{Attention, Cart, Hint, Outcome, Phase, Precision, Rung, SaleId, ToPos, ToTill};
 
 use crate::checkout::cart::{Tally, same_goods, tally};
 use crate::checkout::catalogue::Catalogue;
-use crate::checkout::facts::{Effect, Health, Input, OpenSale, Settings, View};
+use crate::checkout::facts::{Effect, Health, Input, OpenSale, RunsOn, Settings, View};
 use crate::checkout::member::{Asking, guide};
 use crate::checkout::session::{Action, Happening, find};
 use crate::trigger::TriggerEvent;
@@ -55,7 +55,7 @@ pub struct Core {
     camera_lost: bool,
     engine_failed: bool,
     storage_full: bool,
-    rung: Rung,
+    runs_on: RunsOn,
     against_since: Option<(Attention, u64)>,
     empty_since_ms: Option<u64>,
     pos_says: Option<Happening>,
@@ -104,7 +104,7 @@ impl Core {
             camera_lost: false,
             engine_failed: false,
             storage_full: false,
-            rung: Rung::Rten,
+            runs_on: RunsOn { rung: Rung::Rten, precision: Precision::Fp32, reason: Text::new() },
             against_since: None,
             empty_since_ms: None,
             pos_says: None,
@@ -205,11 +205,14 @@ impl Core {
             Input::Pos(ToTill::Acknowledge { reason, .. }) => self.acknowledged |= self.attention == Some(*reason),
             Input::Pos(message) => self.pos_says = self.understand(message),
             Input::Health(Health::CameraLost(lost)) => self.camera_lost = lost,
-            Input::Health(Health::EngineFailed(failed)) => self.engine_failed = failed,
+            Input::Health(Health::EngineFailed(failed)) => {
+                self.state_due |= failed != self.engine_failed;
+                self.engine_failed = failed;
+            }
             Input::Health(Health::StorageFull(full)) => self.storage_full = full,
-            Input::Health(Health::Rung(rung)) => {
-                self.state_due |= rung != self.rung;
-                self.rung = rung;
+            Input::RunsOn(runs_on) => {
+                self.state_due |= *runs_on != self.runs_on;
+                self.runs_on.clone_from(runs_on);
             }
         }
         if matches!(input, Input::Tray(_) | Input::Trigger(TriggerEvent::Load { .. })) {
@@ -513,10 +516,13 @@ impl Core {
             self.tell_attention(true, sink);
         }
         if std::mem::take(&mut self.state_due) {
-            let reason = if self.engine_failed { "no engine works" } else { "" };
-            let rung = if self.engine_failed { Rung::StaffMode } else { self.rung };
-            let reason = Text::try_from(reason).unwrap_or_default();
-            sink(Effect::Volatile(ToPos::State { phase: self.phase, rung, reason }));
+            let (rung, reason, precision) = if self.engine_failed {
+                (Rung::StaffMode, Text::try_from("no engine works").unwrap_or_default(), None)
+            } else {
+                let RunsOn { rung, precision, reason } = self.runs_on.clone();
+                (rung, reason, Some(precision))
+            };
+            sink(Effect::Volatile(ToPos::State { phase: self.phase, rung, reason, precision }));
         }
     }
 }

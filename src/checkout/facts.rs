@@ -1,6 +1,7 @@
 //! What goes into the core and what comes out of it, as plain data.
 
-use till_link::{Attention, Cart, Hint, Phase, Rung, SaleId, Sku, ToPos, ToTill};
+use till_link::message::Text;
+use till_link::{Attention, Cart, Hint, Phase, Precision, Rung, SaleId, Sku, ToPos, ToTill};
 
 use crate::trigger::TriggerEvent;
 use crate::vision::TrayObservation;
@@ -55,6 +56,8 @@ pub enum Input<'a> {
     Face(&'a FaceSaid),
     /// How the rooms are.
     Health(Health),
+    /// What runs the detector, from now on.
+    RunsOn(&'a RunsOn),
     /// The link came up: the POS knows nothing volatile yet.
     LinkUp,
     /// The link went down: who asked over it asks no longer.
@@ -88,8 +91,17 @@ pub enum Health {
     EngineFailed(bool),
     /// The books can't be written, or can again.
     StorageFull(bool),
-    /// Another rung of the ladder runs the detector.
-    Rung(Rung),
+}
+
+/// What runs the detector, as the POS hears it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunsOn {
+    /// The rung of the ladder.
+    pub rung: Rung,
+    /// How it computes.
+    pub precision: Precision,
+    /// Why nothing better does; empty when all is well.
+    pub reason: Text,
 }
 
 /// What goes out.

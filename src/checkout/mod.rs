@@ -12,4 +12,4 @@ pub mod session;
 
 pub use self::core::Core;
 pub use catalogue::{Catalogue, Product};
-pub use facts::{Effect, FaceSaid, Health, Input, OpenSale, Settings, View};
+pub use facts::{Effect, FaceSaid, Health, Input, OpenSale, RunsOn, Settings, View};

@@ -11,7 +11,7 @@ use std::path::Path;
 use till_link::message::JPEG_BYTES_MAX;
 use till_link::{Attention, Phase, Role, SaleId, Security, Sku, ToPos, ToTill};
 
-use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, Settings, View};
+use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, RunsOn, Settings, View};
 use crate::config::{Config, TriggerSource};
 use crate::outbox::{Limits, Log, LogError, LogErrorKind, StdFs};
 use crate::port::{Books, Incoming, PortError, PortErrorKind, Wire, recovery};
@@ -216,6 +216,11 @@ impl Counter {
     /// How the rooms are.
     pub fn health(&mut self, now_ms: u64, health: Health) {
         self.step(now_ms, Input::Health(health));
+    }
+
+    /// What runs the detector, from now on.
+    pub fn runs_on(&mut self, now_ms: u64, runs_on: &RunsOn) {
+        self.step(now_ms, Input::RunsOn(runs_on));
     }
 
     /// New prices; `false` while a session is live.

@@ -10,7 +10,7 @@ use till_link::{Attention, Phase, ToPos};
 use crate::capture::gst::{GstOpener, Pace, Source};
 use crate::capture::slot::{Reader, Writer, slot};
 use crate::capture::{Opener, Read};
-use crate::checkout::{Effect, Health};
+use crate::checkout::Effect;
 use crate::config::Config;
 use crate::counter::Counter;
 use crate::engine::Manifest;
@@ -19,6 +19,7 @@ use crate::port::{SerialWire, Wire};
 use crate::pos::{Keys, Pos, Receipt};
 use crate::replay::verdict::{Verdict, verdict};
 use crate::runtime::latency::Histogram;
+use crate::runtime::status::Running;
 use crate::runtime::{RuntimeError, RuntimeErrorKind, parts};
 use crate::trigger::script;
 use crate::vision::TrayVision;
@@ -99,7 +100,8 @@ impl Player {
         };
         let mut counter =
             parts::counter(&config, catalogue, &eyesight.manifest, Some(FIXED), 0, Some(Box::new(observer)))?;
-        counter.health(0, Health::Rung(parts::rung(eyesight.vision.backend())));
+        // Without the reason, which names paths of this machine: the digest is of what the shopper sees.
+        counter.runs_on(0, &Running::of(&eyesight.vision, None).runs_on());
         let tty = |error: std::io::Error| RuntimeError::new(RuntimeErrorKind::Device, "pty", error.to_string());
         let pos_wire = Pty::open().map_err(tty)?;
         let wire = SerialWire::open(pos_wire.path(), config.port.baud)

@@ -101,7 +101,8 @@ impl Live {
 
         let backend = eyesight.vision.backend();
         log::info!("engine {} runs on {backend}", eyesight.manifest.name);
-        counter.health(now_ms, Health::Rung(parts::rung(backend)));
+        let running = Running::of(&eyesight.vision, eyesight.reason.clone());
+        counter.runs_on(now_ms, &running.runs_on());
 
         let stop = Arc::new(AtomicBool::new(false));
         let (to_counter, facts) = bounded(CHANNEL);
@@ -122,7 +123,7 @@ impl Live {
         let mut status =
             Status { schema: "till.status/1".into(), version: env!("CARGO_PKG_VERSION").into(), ..Status::default() };
         status.engine.name = eyesight.manifest.name.clone();
-        status.engine.run_on(Running::of(&eyesight.vision, eyesight.reason.clone()));
+        status.engine.run_on(running);
         status.link.port = config.port.path.display().to_string();
         let status = Arc::new(Mutex::new(status));
         let mut live = Self {
@@ -358,14 +359,17 @@ impl Desk {
             ToCounter::Tray(observation) => self.counter.tray(now_ms, &observation),
             ToCounter::Raw(event) => self.counter.raw(now_ms, event),
             ToCounter::Engine(running) => {
-                self.counter.health(now_ms, Health::Rung(parts::rung(running.backend)));
+                self.counter.runs_on(now_ms, &running.runs_on());
                 self.counter.health(now_ms, Health::EngineFailed(false));
                 self.status().engine.run_on(running);
             }
             ToCounter::EngineFailed(reason) => {
                 self.counter.health(now_ms, Health::EngineFailed(true));
-                let engine = &mut self.status().engine;
-                (engine.backend, engine.reason) = ("none".into(), Some(reason));
+                self.status().engine.run_on(Running {
+                    backend: "none",
+                    precision: "none".into(),
+                    reason: Some(reason),
+                });
             }
             ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
             ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),

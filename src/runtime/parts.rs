@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use till_link::{Currency, Rung, Security};
+use till_link::{Currency, Security};
 
 use crate::capture::camera::Deadlines;
 use crate::capture::clock::{Clock, Monotonic};
@@ -131,15 +131,6 @@ fn rungs_below(backend: &str) -> &'static [Backend] {
         "tensorrt" => &[Backend::OnnxRuntime, Backend::Rten],
         "onnxruntime" => &[Backend::Rten],
         _ => &[],
-    }
-}
-
-/// The rung that a backend's name stands for.
-pub fn rung(backend: &str) -> Rung {
-    match backend {
-        "tensorrt" => Rung::TensorRt,
-        "onnxruntime" => Rung::OnnxRuntime,
-        _ => Rung::Rten,
     }
 }
 

@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
+use till_link::message::Text;
+use till_link::{Precision, Rung};
 
 use crate::capture::run::Stats;
+use crate::checkout::RunsOn;
 use crate::vision::TrayVision;
 
 /// The whole answer; one JSON object.
@@ -60,7 +63,7 @@ pub struct EngineStatus {
     pub name: String,
     /// `onnxruntime`, `rten`, `tensorrt`, or `none` in staff mode.
     pub backend: String,
-    /// How it computes: TensorRT's plan's word, else the manifest's.
+    /// How it computes: TensorRT's plan's word, else the manifest's; `none` in staff mode.
     pub precision: String,
     /// Why no better backend runs it, where one was tried.
     #[serde(default)]
@@ -95,6 +98,24 @@ impl Running {
     /// What `vision` runs on, and why on no better one.
     pub fn of(vision: &TrayVision, reason: Option<String>) -> Self {
         Self { backend: vision.backend(), precision: vision.precision().to_owned(), reason }
+    }
+
+    /// As the POS hears it, its reason cut to what fits.
+    pub fn runs_on(&self) -> RunsOn {
+        let rung = match self.backend {
+            "tensorrt" => Rung::TensorRt,
+            "onnxruntime" => Rung::OnnxRuntime,
+            _ => Rung::Rten,
+        };
+        let precision = match self.precision.as_str() {
+            "fp16" => Precision::Fp16,
+            "int8" => Precision::Int8,
+            _ => Precision::Fp32,
+        };
+        let mut reason = Text::new();
+        // The first that doesn't fit ends it.
+        let _ = self.reason.iter().flat_map(|reason| reason.chars()).try_for_each(|c| reason.push(c));
+        RunsOn { rung, precision, reason }
     }
 }
 
@@ -230,4 +251,24 @@ pub fn rss_bytes() -> u64 {
         .ok()
         .and_then(|text| text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()));
     pages.unwrap_or(0).saturating_mul(rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pos_hears_backend_and_precision_and_as_much_of_the_reason_as_fits() {
+        // 63 bytes, then a letter of two: it is left out whole.
+        let long = format!("{}é and more", "x".repeat(63));
+        for (backend, precision, reason, rung, computes, told) in [
+            ("tensorrt", "fp16", None, Rung::TensorRt, Precision::Fp16, ""),
+            ("onnxruntime", "int8", Some("no plan"), Rung::OnnxRuntime, Precision::Int8, "no plan"),
+            ("rten", "fp32", Some(long.as_str()), Rung::Rten, Precision::Fp32, &long[..63]),
+        ] {
+            let running = Running { backend, precision: precision.into(), reason: reason.map(str::to_owned) };
+            let found = running.runs_on();
+            assert_eq!((found.rung, found.precision, found.reason.as_str()), (rung, computes, told));
+        }
+    }
 }

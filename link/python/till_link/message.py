@@ -21,7 +21,7 @@ SCHEMA_TEXT = (
     "outcome[paid,cancelled,abandoned] tender[cash,card,member,other] "
     "attention[uncertainitem,unknownitem,overlap,outofpicture,massmismatch,cameralost,toomanyitems,outcomeunknown,storagefull,enginefailed,scalelost] "
     "phase[idle,present,scanning,settled,offered,paid,cancelled,abandoned,clearing,attention] "
-    "rung[tensorrt,onnxruntime,rten,staffmode] "
+    "rung[tensorrt,onnxruntime,rten,staffmode] precision[fp32,fp16,int8] "
     "hint[front,right,left,down,up,closer,back,light,still,uncover,alone,done,unknown,known,late,failed]"
 )
 
@@ -250,6 +250,14 @@ class Rung(IntEnum):
     StaffMode = 3
 
 
+class Precision(IntEnum):
+    """How the detector's network computes."""
+
+    Fp32 = 0
+    Fp16 = 1
+    Int8 = 2
+
+
 class Hint(IntEnum):
     """What the person before the face camera should do, or how it ended; directions are the person's own."""
 
@@ -420,6 +428,7 @@ class State(ToPos):
     phase: Phase = _as(_enum(Phase))
     rung: Rung = _as(_enum(Rung))
     reason: str = _as(_text(64))
+    precision: Optional[Precision] = _as(_option(_enum(Precision)))
 
 
 @dataclass(frozen=True)

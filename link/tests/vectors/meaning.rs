@@ -50,7 +50,10 @@ pub fn to_pos(message: &ToPos) -> String {
         ToPos::Member { sale: id, member, score_permille } => {
             format!("Member; {}; member={member}; score={score_permille}", sale(id))
         }
-        ToPos::State { phase, rung, reason } => format!("State; phase={phase:?}; rung={rung:?}; reason={reason}"),
+        ToPos::State { phase, rung, reason, precision } => {
+            let precision = precision.map_or("none".into(), |precision| format!("{precision:?}"));
+            format!("State; phase={phase:?}; rung={rung:?}; reason={reason}; precision={precision}")
+        }
         ToPos::Clock { unix_s, trusted } => format!("Clock; unix_s={unix_s}; trusted={}", u8::from(*trusted)),
         ToPos::QueryPrices { version, part } => format!("QueryPrices; version={version}; part={part}"),
         ToPos::Price { sku, unit_minor, currency, catalogue_version } => {

@@ -1,8 +1,8 @@
 //! Messages both ways, and bytes that are none. `meaning` is a line of text, `error` says why it is refused.
 
 use till_link::message::{
-    Attention, Currency, Evidence, Hint, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Price, Rung, SCHEMA_TEXT,
-    decode, encode,
+    Attention, Currency, Evidence, Hint, JPEG_BYTES_MAX, LINES_MAX, Line, PRICES_MAX, Phase, Precision, Price, Rung,
+    SCHEMA_TEXT, decode, encode,
 };
 use till_link::{Cart, Outcome, SaleId, Tender, ToPos, ToTill};
 
@@ -98,6 +98,7 @@ const PHASES: [Phase; 10] = [
     Phase::Attention,
 ];
 const RUNGS: [Rung; 4] = [Rung::TensorRt, Rung::OnnxRuntime, Rung::Rten, Rung::StaffMode];
+const PRECISIONS: [Precision; 3] = [Precision::Fp32, Precision::Fp16, Precision::Int8];
 const HINTS: [Hint; 16] = [
     Hint::Front,
     Hint::Right,
@@ -165,11 +166,18 @@ fn for_the_pos() -> Vec<Vector> {
     }
     all.push(pos("a member", ToPos::Member { sale: SALE, member: text("M-0042"), score_permille: 871 }));
     for phase in PHASES {
-        all.push(pos(format!("{phase:?}"), ToPos::State { phase, rung: Rung::Rten, reason: text("") }));
+        let (rung, reason, precision) = (Rung::Rten, text(""), Some(Precision::Fp32));
+        all.push(pos(format!("{phase:?}"), ToPos::State { phase, rung, reason, precision }));
     }
     for rung in RUNGS {
-        let reason = text("no TensorRT library found");
-        all.push(pos(format!("runs on {rung:?}"), ToPos::State { phase: Phase::Idle, rung, reason }));
+        let (phase, reason) = (Phase::Idle, text("no TensorRT library found"));
+        let precision = (rung != Rung::StaffMode).then_some(Precision::Fp32);
+        all.push(pos(format!("runs on {rung:?}"), ToPos::State { phase, rung, reason, precision }));
+    }
+    for precision in PRECISIONS {
+        let (phase, rung, reason) = (Phase::Idle, Rung::TensorRt, text(""));
+        let state = ToPos::State { phase, rung, reason, precision: Some(precision) };
+        all.push(pos(format!("computes in {precision:?}"), state));
     }
     for (unix_s, trusted) in [(0, false), (1_795_478_400, true), (u64::MAX, true)] {
         all.push(pos(format!("the clock at {unix_s}"), ToPos::Clock { unix_s, trusted }));
@@ -259,6 +267,9 @@ fn refused() -> Vec<Vector> {
     all.push(bad("a reason that does not exist", "pos", &[6, 0, 11, 1], "unknown_variant"));
     all.push(bad("a phase that does not exist", "pos", &[8, 10, 0, 0], "unknown_variant"));
     all.push(bad("a rung that does not exist", "pos", &[8, 0, 4, 0], "unknown_variant"));
+    all.push(bad("a precision that does not exist", "pos", &[8, 0, 0, 0, 1, 3], "unknown_variant"));
+    all.push(bad("a state without its precision", "pos", &[8, 0, 0, 0], "truncated"));
+    all.push(bad("a precision that is neither there nor not", "pos", &[8, 0, 0, 0, 2, 0], "bad_option"));
     all.push(bad("a tender that does not exist", "till", &[0, 1, 2, 3, 1, 4, 0], "unknown_variant"));
     all.push(bad("an outcome that does not exist", "till", &[2, 1, 2, 3, 1, 3], "unknown_variant"));
     all.push(bad("a hint that does not exist", "pos", &[13, 0, 16, 0, 0], "unknown_variant"));
@@ -295,6 +306,7 @@ pub fn all() -> Vec<Vector> {
     the_schema_names("attention", &ATTENTIONS);
     the_schema_names("phase", &PHASES);
     the_schema_names("rung", &RUNGS);
+    the_schema_names("precision", &PRECISIONS);
     let mut all = for_the_pos();
     all.extend(for_the_till());
     all.extend(refused());

@@ -103,6 +103,32 @@ fn tray(classes: &[Class], settled: bool) -> TrayObservation {
 }
 
 #[test]
+fn the_pos_hears_what_runs_the_detector_when_it_changes() {
+    let mut bench = Bench::new();
+    let mut heard = |input: Option<Input<'_>>| {
+        bench.said.clear();
+        bench.step(input.unwrap_or(Input::Tick));
+        let state = bench.said.iter().find_map(|effect| match effect {
+            Effect::Volatile(ToPos::State { rung, precision, reason, .. }) => Some((*rung, *precision, reason.clone())),
+            _ => None,
+        });
+        state.map(|(rung, precision, reason)| (rung, precision, reason.to_string()))
+    };
+    let on = |rung, precision, reason: &str| RunsOn { rung, precision, reason: reason.try_into().unwrap() };
+    let gpu = on(Rung::TensorRt, Precision::Fp16, "");
+    assert_eq!(heard(Some(Input::RunsOn(&gpu))), Some((Rung::TensorRt, Some(Precision::Fp16), String::new())));
+    assert_eq!(heard(Some(Input::RunsOn(&gpu))), None, "nothing new");
+    // Each part of it is news by itself.
+    let int8 = on(Rung::TensorRt, Precision::Int8, "");
+    assert_eq!(heard(Some(Input::RunsOn(&int8))), Some((Rung::TensorRt, Some(Precision::Int8), String::new())));
+    let why = on(Rung::TensorRt, Precision::Int8, "why");
+    assert_eq!(heard(Some(Input::RunsOn(&why))), Some((Rung::TensorRt, Some(Precision::Int8), "why".to_owned())));
+    let failed = heard(Some(Input::Health(Health::EngineFailed(true)))).unwrap();
+    assert_eq!((failed.0, failed.1), (Rung::StaffMode, None));
+    assert_eq!(heard(None), None);
+}
+
+#[test]
 fn goods_are_offered_paid_and_cleared() {
     let mut bench = Bench::offered();
     bench.pay(1, 900);

@@ -37,7 +37,7 @@ fn offer() -> PosEvent {
 }
 
 fn state(phase: Phase) -> PosEvent {
-    PosEvent::Said(ToPos::State { phase, rung: Rung::Rten, reason: Text::new() })
+    PosEvent::Said(ToPos::State { phase, rung: Rung::Rten, reason: Text::new(), precision: None })
 }
 
 fn attention(reason: Attention, on: bool) -> PosEvent {
