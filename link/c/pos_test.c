@@ -238,6 +238,18 @@ int main(void)
     CHECK(booked == 0 && heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_PAID);
     CHECK(!tl_pos_payable(&pos, NULL, NULL));
 
+    /* The till has lost a later offer, which was paid, and asks about the one before it (L-087). */
+    new_day();
+    say(TL_OFFER, 1, 2, 0);
+    talk();
+    CHECK(tl_pos_pay(&pos, TL_TENDER_CARD));
+    say(TL_QUERY_OUTCOME, 1, 1, 0);
+    talk();
+    CHECK(heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_NONE && heard.sale.session == 1);
+    say(TL_QUERY_OUTCOME, 1, 2, 0);
+    talk();
+    CHECK(heard.kind == TL_OUTCOME_IS && heard.outcome == TL_OUTCOME_PAID);
+
     /* The disk loses the payment after the till had it: a new epoch, and no money is taken again, by no later start. */
     new_day();
     say(TL_OFFER, 1, 1, 0);

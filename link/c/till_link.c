@@ -1434,12 +1434,14 @@ static void settle(tl_pos *pos, tl_sale_state *state, tl_pos_event *what)
     case TL_PAID:
         state->paid = true;
         state->paid_minor = m->amount_minor;
+        state->paid_revision = m->revision;
         break;
     case TL_CANCEL:
         state->promised = true;
         break;
     case TL_QUERY_OUTCOME:
         state->asked = true;
+        state->asked_revision = m->revision;
         break;
     case TL_OUTCOME_IS:
         state->asked = false;
@@ -1754,7 +1756,9 @@ size_t tl_pos_poll(tl_pos *pos, uint64_t now_ms, uint8_t wire[TL_WIRE_MAX])
         if (pos->sales[i].asked) {
             pos->message.kind = TL_OUTCOME_IS;
             pos->message.sale = pos->sales[i].sale;
-            pos->message.outcome = pos->sales[i].paid ? TL_OUTCOME_PAID : TL_OUTCOME_NONE;
+            pos->message.outcome = pos->sales[i].paid && pos->sales[i].paid_revision == pos->sales[i].asked_revision
+                                       ? TL_OUTCOME_PAID
+                                       : TL_OUTCOME_NONE;
             (void)submit(pos);
         }
     }

@@ -299,6 +299,7 @@ typedef void (*tl_pos_sink)(void *context, tl_pos_event event, const tl_message 
 typedef struct {
     tl_sale sale;
     int64_t paid_minor;
+    uint16_t paid_revision, asked_revision;
     bool paid, over, promised, asked; /* promised: no money will be taken any more (L-085, L-088) */
 } tl_sale_state;
 

@@ -5,13 +5,14 @@ use till_link::{Attention, Cart, Hint, Outcome, Phase, Precision, Rung, SaleId, 
 
 use crate::checkout::cart::{Tally, same_goods, tally};
 use crate::checkout::catalogue::Catalogue;
-use crate::checkout::facts::{Effect, Health, Input, OpenSale, RunsOn, Settings, View};
+use crate::checkout::facts::{Effect, Health, Input, RunsOn, Settings, View};
 use crate::checkout::member::{Asking, guide};
 use crate::checkout::session::{Action, Happening, find};
 use crate::trigger::TriggerEvent;
 use crate::vision::TrayObservation;
 
 mod doubt;
+mod pos;
 #[cfg(test)]
 mod tests;
 
@@ -142,23 +143,6 @@ impl Core {
         true
     }
 
-    /// After a restart: an offer was made and its end is not in the books. Asks the POS by the sale's id.
-    pub fn recover(&mut self, now_ms: u64, open: OpenSale, sink: &mut dyn FnMut(Effect)) {
-        if open.sale.epoch == self.epoch {
-            self.session_last = self.session_last.max(open.sale.session);
-        }
-        self.sale = Some(open.sale);
-        self.revision = open.revision;
-        self.offered = Some(open.cart);
-        self.restarted = true;
-        self.phase = Phase::Attention;
-        self.phase_since_ms = now_ms;
-        self.attention = Some(Attention::OutcomeUnknown);
-        sink(Effect::Look(true));
-        sink(Effect::Durable(ToPos::QueryOutcome { sale: open.sale, revision: open.revision }));
-        self.tell_attention(true, sink);
-    }
-
     /// One step: a fact and the time, and everything that follows from them.
     pub fn step(&mut self, now_ms: u64, input: Input<'_>, sink: &mut dyn FnMut(Effect)) {
         self.learn(now_ms, input);
@@ -249,26 +233,6 @@ impl Core {
             (Input::Face(said), Some(sale)) => self.asking.face(sale, said, sink),
             (_, Some(sale)) => self.asking.tick(now_ms, sale, sink),
             (_, None) => {}
-        }
-    }
-
-    /// What a message of the POS means for the sale at hand; nothing for any other sale.
-    fn understand(&self, message: &ToTill) -> Option<Happening> {
-        let offered = self.offered.as_ref()?;
-        let mine = |sale: &SaleId| self.sale == Some(*sale);
-        match message {
-            ToTill::Paid { sale, revision, amount_minor, .. } if mine(sale) => {
-                let last_offer = *revision == self.revision && *amount_minor == offered.total_minor;
-                Some(if last_offer { Happening::PaidFor } else { Happening::Refused })
-            }
-            ToTill::Cancel { sale } if mine(sale) => Some(Happening::Refused),
-            ToTill::OutcomeIs { sale, outcome } if mine(sale) && self.attention == Some(Attention::OutcomeUnknown) => {
-                Some(if *outcome == Some(Outcome::Paid) { Happening::PaidFor } else { Happening::Refused })
-            }
-            ToTill::Override { sale, reason } if mine(sale) && self.attention == Some(*reason) => {
-                Some(Happening::Refused)
-            }
-            _ => None,
         }
     }
 

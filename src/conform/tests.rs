@@ -44,7 +44,7 @@ fn each_planted_fault_fails_the_ids_that_it_breaks_and_no_other() {
         (Plant::NoAckForDuplicates, &["L-064"]),
         (Plant::AckOfNeverSent, &["L-060"]),
         (Plant::AckBeforeStoring, &["L-060"]),
-        (Plant::PaidForUnknown, &["L-090"]),
+        (Plant::PaidForUnknown, &["L-087", "L-090"]),
         (Plant::PaysTwice, &["L-083"]),
         (Plant::WindowIgnored, &["L-051"]),
         (Plant::RefusesMinor, &["L-033"]),

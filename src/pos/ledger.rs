@@ -26,16 +26,22 @@ pub struct Refund {
     pub amount_minor: i64,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    revision: u16,
+    amount_minor: i64,
+}
+
 /// The POS's books.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     offer: Option<Offer>,
-    /// What was taken, by sale.
-    taken: BTreeMap<SaleId, i64>,
+    /// What was taken, and for which offer, by sale.
+    taken: BTreeMap<SaleId, Taken>,
     /// Sales that the POS promised never to take money for.
     barred: Vec<SaleId>,
-    /// Sales that the counter asked about and that were not answered yet.
-    asked: Vec<SaleId>,
+    /// Sales, and which offer of each, that the counter asked about and that were not answered yet.
+    asked: Vec<(SaleId, u16)>,
     booked: BTreeMap<SaleId, Receipt>,
     order: Vec<SaleId>,
     refunds: Vec<Refund>,
@@ -78,7 +84,8 @@ impl Ledger {
                 Some(PosEvent::Ended { sale, outcome, refund: self.owe(sale) })
             }
             ToPos::QueryOutcome { sale, revision } => {
-                self.asked.push(sale);
+                self.asked.retain(|(asked, _)| *asked != sale);
+                self.asked.push((sale, revision));
                 Some(PosEvent::Said(ToPos::QueryOutcome { sale, revision }))
             }
             other => Some(PosEvent::Said(other)),
@@ -92,18 +99,18 @@ impl Ledger {
 
     /// A sale that the counter asks about and what became of it.
     pub fn unanswered(&self) -> Option<(SaleId, Option<Outcome>)> {
-        self.asked.first().map(|&sale| (sale, self.outcome(sale)))
+        self.asked.first().map(|&(sale, revision)| (sale, self.outcome(sale, revision)))
     }
 
     /// The POS put its own message into its log.
     pub fn said(&mut self, message: &ToTill) {
         match message {
-            ToTill::Paid { sale, amount_minor, .. } => {
-                self.taken.insert(*sale, *amount_minor);
+            ToTill::Paid { sale, revision, amount_minor, .. } => {
+                self.taken.insert(*sale, Taken { revision: *revision, amount_minor: *amount_minor });
                 self.owe(*sale);
             }
             ToTill::OutcomeIs { sale, outcome } => {
-                self.asked.retain(|asked| asked != sale);
+                self.asked.retain(|(asked, _)| asked != sale);
                 if outcome.is_none() {
                     self.barred.push(*sale);
                 }
@@ -115,7 +122,7 @@ impl Ledger {
 
     /// The refund for `sale` if its money was taken and the counter ended it unpaid, whichever was read first.
     fn owe(&mut self, sale: SaleId) -> Option<Refund> {
-        let amount_minor = *self.taken.get(&sale).filter(|_| self.unpaid.contains(&sale))?;
+        let Taken { amount_minor, .. } = *self.taken.get(&sale).filter(|_| self.unpaid.contains(&sale))?;
         let refund = Refund { sale, amount_minor };
         if !self.refunds.contains(&refund) {
             self.refunds.push(refund);
@@ -124,7 +131,7 @@ impl Ledger {
     }
 
     fn close_offer(&mut self, sale: SaleId) {
-        self.asked.retain(|asked| *asked != sale);
+        self.asked.retain(|(asked, _)| *asked != sale);
         if self.offer.as_ref().is_some_and(|offer| offer.sale == sale) {
             self.offer = None;
         }
@@ -140,9 +147,11 @@ impl Ledger {
         })
     }
 
-    /// What became of `sale`: paid if its money was taken and is not given back, else nothing, for ever (L-087).
-    pub fn outcome(&self, sale: SaleId) -> Option<Outcome> {
-        (self.taken.contains_key(&sale) && !self.unpaid.contains(&sale)).then_some(Outcome::Paid)
+    /// What became of that offer of `sale`: paid if money was taken for it and is not given back, else nothing, for
+    /// ever (L-087).
+    pub fn outcome(&self, sale: SaleId, revision: u16) -> Option<Outcome> {
+        let taken = self.taken.get(&sale).is_some_and(|taken| taken.revision == revision);
+        (taken && !self.unpaid.contains(&sale)).then_some(Outcome::Paid)
     }
 
     /// What was booked, in order.
@@ -250,9 +259,20 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.heard(offer());
         assert!(ledger.open_offer().is_some());
-        assert_eq!(ledger.outcome(SALE), None);
+        assert_eq!(ledger.outcome(SALE, 1), None);
         ledger.said(&ToTill::OutcomeIs { sale: SALE, outcome: None });
         assert_eq!(ledger.open_offer(), None);
+    }
+
+    #[test]
+    fn money_for_another_offer_than_the_one_asked_about_is_no_payment_of_it() {
+        let mut ledger = Ledger::default();
+        ledger.heard(offer());
+        ledger.said(&paid());
+        ledger.heard(ToPos::QueryOutcome { sale: SALE, revision: 2 });
+        assert_eq!(ledger.unanswered(), Some((SALE, None)), "L-087");
+        ledger.heard(ToPos::QueryOutcome { sale: SALE, revision: 1 });
+        assert_eq!(ledger.unanswered(), Some((SALE, Some(Outcome::Paid))), "the last question is the one that counts");
     }
 
     #[test]

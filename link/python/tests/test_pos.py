@@ -232,6 +232,15 @@ class JournalOnDisk(unittest.TestCase):
         shop.cancel()
         self.assertEqual(spoken(shop.journal), [encode(m.OutcomeIs(SALE, None))])
 
+    def test_money_for_another_offer_than_the_one_asked_about_is_no_payment_of_it(self):
+        shop = Shop(Journal(self.path))
+        hear(shop, m.Offer(SALE, 2, CART))
+        shop.pay(m.Tender.Card)
+        for revision, outcome in ((1, None), (2, m.Outcome.Paid)):
+            hear(shop, m.QueryOutcome(SALE, revision))
+            shop.poll()
+            self.assertEqual(spoken(shop.journal)[-1], encode(m.OutcomeIs(SALE, outcome)))
+
     def test_a_query_that_was_stored_but_not_answered_is_answered_after_the_restart(self):
         shop = Shop(Journal(self.path))
         hear(shop, m.Offer(SALE, 1, CART))

@@ -38,7 +38,8 @@ class _Sale:
     over: bool = False
     #: No money will be taken for it any more (L-085, L-088).
     promised: bool = False
-    asked: bool = False
+    #: The revision of the offer that the counter asks about.
+    asked: Optional[int] = None
 
 
 class Pos:
@@ -91,7 +92,7 @@ class Pos:
         if self._offer is None or not self._offer.cart.adds_up():
             return None
         sale = self._sale(self._offer.sale)
-        return None if sale.paid or sale.over or sale.promised or sale.asked else self._offer
+        return None if sale.paid or sale.over or sale.promised or sale.asked is not None else self._offer
 
     def pay(self, tender: m.Tender) -> None:
         """The money for `payable` was taken. OSError: it could not be stored; the money must be given back."""
@@ -147,9 +148,10 @@ class Pos:
 
     def poll(self) -> Optional[bytes]:
         """The next frame for the line; call it until there is none."""
-        for name in [name for name, sale in self._sales.items() if sale.asked and self._proven]:
+        for name in [name for name, sale in self._sales.items() if sale.asked is not None and self._proven]:
             # From the journal, not from memory; none is a promise (L-087, L-088).
-            paid = self._sales[name].paid is not None
+            sale = self._sales[name]
+            paid = sale.paid is not None and sale.paid.revision == sale.asked
             try:
                 self._say(m.OutcomeIs(name, m.Outcome.Paid if paid else None))
             except OSError as error:
@@ -235,10 +237,10 @@ class Pos:
         elif isinstance(message, m.Cancel):
             sale.promised = True
         elif isinstance(message, m.OutcomeIs):
-            sale.asked = False
+            sale.asked = None
             sale.promised |= message.outcome is None
         elif isinstance(message, m.QueryOutcome):
-            sale.asked = True
+            sale.asked = message.revision
         elif isinstance(message, m.Offer):
             self._offer = message
         elif isinstance(message, m.Withdrawn):

@@ -1,12 +1,29 @@
-//! A counter whose books may lack records: it offers nothing before the POS was heard, and what lies on the
-//! tray may have been paid.
+//! A counter that was restarted, or whose books may lack records: it offers nothing before the POS was heard, and
+//! what lies on the tray may have been paid.
 
-use till_link::{Attention, Cart, Outcome, Phase, SaleId, ToPos, ToTill};
+use till_link::{Attention, Cart, Outcome, Phase, ToPos};
 
 use crate::checkout::core::Core;
-use crate::checkout::facts::Effect;
+use crate::checkout::facts::{Effect, OpenSale};
 
 impl Core {
+    /// After a restart: an offer was made and its end is not in the books. Asks the POS by the sale's id.
+    pub fn recover(&mut self, now_ms: u64, open: OpenSale, sink: &mut dyn FnMut(Effect)) {
+        if open.sale.epoch == self.epoch {
+            self.session_last = self.session_last.max(open.sale.session);
+        }
+        self.sale = Some(open.sale);
+        self.revision = open.revision;
+        self.offered = Some(open.cart);
+        self.restarted = true;
+        self.phase = Phase::Attention;
+        self.phase_since_ms = now_ms;
+        self.attention = Some(Attention::OutcomeUnknown);
+        sink(Effect::Look(true));
+        sink(Effect::Durable(ToPos::QueryOutcome { sale: open.sale, revision: open.revision }));
+        self.tell_attention(true, sink);
+    }
+
     /// After a restart: the last sale in the books was paid, and its goods may still lie on the tray.
     pub fn recover_paid(&mut self, now_ms: u64, cart: Cart, sink: &mut dyn FnMut(Effect)) {
         self.phase = Phase::Clearing;
@@ -46,31 +63,5 @@ impl Core {
         self.doubt(now_ms, sink);
         // A session's number is never above its record's in the outbox, from which a restart goes on.
         self.session_last = 0;
-    }
-
-    /// Money for a sale of given-up books that they do not know any more goes back. The first end of a sale
-    /// stands, so this one changes nothing where the lost records had another (L-083).
-    pub(super) fn disown(&self, message: &ToTill, sink: &mut dyn FnMut(Effect)) {
-        if let ToTill::Paid { sale, revision, .. } = message
-            && self.is_disowned(*sale)
-        {
-            let cart = Cart {
-                lines: Default::default(),
-                total_minor: 0,
-                currency: self.catalogue.currency(),
-                catalogue_version: self.catalogue.version(),
-                mass_g: 0,
-            };
-            sink(Effect::Durable(ToPos::Closed {
-                sale: *sale,
-                revision: *revision,
-                outcome: Outcome::Cancelled,
-                cart,
-            }));
-        }
-    }
-
-    fn is_disowned(&self, sale: SaleId) -> bool {
-        sale.counter == self.counter && sale.epoch != self.epoch && self.sale != Some(sale)
     }
 }

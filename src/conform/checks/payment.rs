@@ -11,6 +11,7 @@ use crate::conform::raw::{self, kind};
 pub(super) const CHECKS: &[Check] = &[
     check("L-081", "pays an offer by its revision and exactly its total", Payment, pays),
     check("L-087", "answers Paid when it was paid", Payment, paid_is_told),
+    check("L-087", "answers none about an offer that it was not paid for", Payment, other_offer),
     check("L-090", "answers none for a sale that it never heard of", Payment, unknown_sale),
     check("L-088", "takes no money for a sale after it answered none", Payment, promise),
     check("L-081", "takes no money for a sale that is closed", Payment, closed_before),
@@ -84,7 +85,11 @@ fn not_paid(p: &mut Player<'_>, sale: SaleId, why: &str) -> Step {
 }
 
 fn ask(p: &mut Player<'_>, sale: SaleId) -> Step<Vec<Option<Outcome>>> {
-    p.acknowledged(encoded(&ToPos::QueryOutcome { sale, revision: 1 }))?;
+    ask_about(p, sale, 1)
+}
+
+fn ask_about(p: &mut Player<'_>, sale: SaleId, revision: u16) -> Step<Vec<Option<Outcome>>> {
+    p.acknowledged(encoded(&ToPos::QueryOutcome { sale, revision }))?;
     p.wait(ANSWER_MS, |p| !p.answers(sale).is_empty())?;
     Ok(p.answers(sale))
 }
@@ -95,6 +100,15 @@ fn paid_is_told(p: &mut Player<'_>) -> Step {
     let answers = ask(p, sale)?;
     settle(p, sale, 320)?;
     if answers == [Some(Outcome::Paid)] { Ok(()) } else { fail(format!("answered {answers:?} for a sale it paid")) }
+}
+
+/// As a till asks whose disk has lost the offer that was paid, and knows another.
+fn other_offer(p: &mut Player<'_>) -> Step {
+    p.come_up()?;
+    let sale = sell(p, 325)?;
+    let answers = ask_about(p, sale, 2)?;
+    p.acknowledged(encoded(&closed(sale, 2, Outcome::Cancelled, 325)))?;
+    if answers == [None] { Ok(()) } else { fail(format!("paid revision 1; asked about 2 it answered {answers:?}")) }
 }
 
 fn unknown_sale(p: &mut Player<'_>) -> Step {
