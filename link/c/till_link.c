@@ -1578,7 +1578,10 @@ static bool append(tl_pos *pos, uint8_t letter, uint32_t epoch, uint32_t sequenc
 }
 
 /* Nothing is said before the link was up: the journal may lack records (L-098). */
-static bool room(const tl_pos *pos) { return pos->proven && pos->last - pos->end.acknowledged < TL_OURS_MAX; }
+static bool room(const tl_pos *pos)
+{
+    return pos->proven && pos->last < UINT32_MAX - 1 && pos->last - pos->end.acknowledged < TL_OURS_MAX;
+}
 
 /* Stores pos->message as our next one; the endpoint sends it from there (L-080). */
 static bool submit(tl_pos *pos)

@@ -36,7 +36,7 @@ impl Pos {
         // A killed process holds its books until its last write is done; what is left of it then is state Z or nothing.
         format!(
             "[ ! -e '{pid}' ] || kill -9 $(cat '{pid}'); \
-             while grep -qs '^State:.[^ZX]' /proc/$(cat '{pid}' 2>/dev/null)/status; do sleep 0.02; done; {command} >>'{log}' 2>&1 </dev/null & echo $! >'{pid}'",
+             n=0; while [ $n -lt 500 ] && grep -qs '^State:.[^ZX]' /proc/$(cat '{pid}' 2>/dev/null)/status; do n=$((n + 1)); sleep 0.02; done; {command} >>'{log}' 2>&1 </dev/null & echo $! >'{pid}'",
             pid = pid.display(),
             log = log.display(),
             command = self.command

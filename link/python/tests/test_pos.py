@@ -7,7 +7,7 @@ from pathlib import Path
 
 from till_link import Config, Endpoint, Journal, Key, Pos, Resume, Role, encode
 from till_link import message as m
-from till_link.journal import Damaged
+from till_link.journal import SEQUENCE_MAX, Damaged
 
 SALE = m.SaleId(1, 7, 3)
 CART = m.Cart((m.Line("A", "Apple", 500, 2, m.Evidence(5, 5, 900, True)),), 1000, b"KRW", 1, 300)
@@ -219,6 +219,14 @@ class JournalOnDisk(unittest.TestCase):
         self.assertEqual(received(till)[1:], [promise])
         self.assertEqual(spoken(shop.journal), [promise])
         self.assertEqual(Journal(self.path).acknowledged, 1)
+
+    def test_behind_the_last_number_nothing_is_paid_and_the_shop_is_told(self):
+        shop = Shop(Journal(self.path))
+        hear(shop, m.Offer(SALE, 1, CART))
+        shop.journal._append(b"O", shop.journal.epoch, SEQUENCE_MAX, encode(m.Cancel(m.SaleId(1, 7, 9))))
+        with self.assertRaises(OSError):
+            shop.pay(m.Tender.Card)
+        self.assertEqual(Journal(self.path).last(), SEQUENCE_MAX)
 
     def test_a_query_is_answered_from_the_journal_and_a_promise_is_kept(self):
         shop = Shop(Journal(self.path))

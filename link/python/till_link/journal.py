@@ -10,6 +10,7 @@ is an error, never skipped in silence.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import struct
@@ -22,6 +23,8 @@ from .frame import PAYLOAD_BYTES_MAX, crc32c
 _HEAD = struct.Struct("<III")
 _BODY = struct.Struct("<cII")
 _LENGTH_MAX = _BODY.size + PAYLOAD_BYTES_MAX
+#: Sequences end here (SPEC.md 11).
+SEQUENCE_MAX = 0xFFFFFFFE
 
 
 class Damaged(Exception):
@@ -125,7 +128,10 @@ class Journal:
         self._append(b"I", epoch, sequence, payload)
 
     def submit(self, payload: bytes) -> None:
-        """Stores a durable message of ours; it will be sent until the counter has it."""
+        """Stores a durable message of ours; it will be sent until the counter has it. OSError where it can't be, and
+        behind the last sequence that there is (SPEC.md 11)."""
+        if self._last >= SEQUENCE_MAX:
+            raise OSError(errno.EOVERFLOW, "the journal has used every number; begin a new one")
         self._append(b"O", self.epoch, self._last + 1, payload)
 
     def renew(self, payload: bytes) -> None:
