@@ -1,5 +1,9 @@
-//! `till bench pipeline`: what the way around the engine costs. The raw engine and the whole path from a
-//! decoded frame to an observation run in turns over the same engine, so that the ratio stands on any machine.
+//! `till bench`: what the way around the engines costs, and the search. What is measured and what it is measured against
+//! run in turns in one process, so that the ratio stands on any machine. Here `pipeline`: the raw engine and the whole
+//! path from a decoded frame to an observation.
+
+mod face;
+mod search;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,6 +33,10 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// The pipeline's rate as a share of the raw engine's
     Pipeline(PipelineArgs),
+    /// From a frame with a face to its vector, beside the engines' own time
+    Face(face::FaceArgs),
+    /// The search of a large gallery, beside a plain read of the same bytes
+    Search(search::SearchArgs),
 }
 
 /// What is measured with what.
@@ -62,7 +70,14 @@ pub struct PipelineArgs {
 /// # Errors
 /// An engine that can't be loaded, a picture that can't be read.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let BenchCommand::Pipeline(args) = &args.command;
+    match &args.command {
+        BenchCommand::Pipeline(args) => pipeline(args, out),
+        BenchCommand::Face(args) => face::run(args, out),
+        BenchCommand::Search(args) => search::run(args, out),
+    }
+}
+
+fn pipeline(args: &PipelineArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let manifest = Manifest::load(&args.engine)?;
     let choice =
         Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone(), ..Choice::default() };
@@ -100,6 +115,12 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         writeln!(out, "ratio       {ratio:8.3}")?;
     }
     Ok(Exit::Ok)
+}
+
+/// The middle one.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A YUYV frame of seeded noise.

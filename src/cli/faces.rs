@@ -10,6 +10,7 @@ use clap::Args;
 use crate::engine::{Backend, Choice, Manifest};
 use crate::people::FmrCurve;
 use crate::vision::face::choose;
+use crate::vision::face::detector::Around;
 use crate::vision::face::{FaceVision, Quality};
 
 use super::engine::FOLDERS;
@@ -67,10 +68,18 @@ impl FaceEngines {
     /// # Errors
     /// As [`FaceEngines::load`].
     pub fn vision(&self) -> Result<(FaceVision, Manifest), CliError> {
+        self.vision_around(&mut |engine| engine)
+    }
+
+    /// As [`FaceEngines::vision`], with each engine in what `around` puts about it.
+    ///
+    /// # Errors
+    /// As [`FaceEngines::load`].
+    pub fn vision_around(&self, around: Around<'_>) -> Result<(FaceVision, Manifest), CliError> {
         let embedder = Manifest::load(&self.embedder_dir())?;
         let (backend, threads, ort_dylib) = (self.backend, self.threads, self.ort_dylib.clone());
         let choice = Choice { backend, threads, ort_dylib, ..Choice::default() };
-        Ok((FaceVision::load(&self.detector_dir(), &embedder.dir, &choice)?, embedder))
+        Ok((FaceVision::load_around(&self.detector_dir(), &embedder.dir, &choice, around)?, embedder))
     }
 }
 

@@ -2,11 +2,11 @@
 //! network; vectors of another one are refused, because between two networks a distance means nothing. Vectors are
 //! never printed, logged or written by this room. Read next: `search`.
 
-pub mod half;
 pub mod search;
 
 use std::fmt;
 
+use rten_simd::f16;
 use zeroize::Zeroize;
 
 pub use search::{Found, Match};
@@ -16,7 +16,8 @@ pub use search::{Found, Match};
 pub enum Precision {
     /// Four bytes a value.
     F32,
-    /// Two bytes a value; a score is off by at most 0.0005.
+    /// Six: half precision (IEEE 754 binary16) beside it, which a search sweeps over. The answers are the same; half
+    /// of the memory is read for one, and half as much again is kept.
     F16,
 }
 
@@ -62,12 +63,21 @@ fn length(vector: &[f32]) -> f64 {
     vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt()
 }
 
-/// The values, one vector after the other.
-#[derive(Clone)]
-enum Values {
-    F32(Vec<f32>),
-    F16(Vec<u16>),
-}
+/// Most values of a vector.
+pub const DIMENSIONS_MAX: usize = 2048;
+
+/// Values of a line of the cache.
+const LINE: usize = 16;
+
+/// A line of the cache, so that no load crosses two. A vector begins with a line; what is left of its last one is 0.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([f32; LINE]);
+
+/// As [`Line`], in half precision.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct HalfLine([f16; 2 * LINE]);
 
 /// Vectors of one network, each with the id it stands for; several may stand for one id.
 #[derive(Clone)]
@@ -75,17 +85,19 @@ pub struct Gallery {
     network: String,
     dimensions: usize,
     ids: Vec<u32>,
-    values: Values,
+    /// One vector after the other.
+    rows: Vec<Line>,
+    /// The same in half precision.
+    halves: Option<Vec<HalfLine>>,
+    /// Largest distance of a vector from its halves.
+    halves_off: f32,
 }
 
 impl Gallery {
     /// An empty gallery of vectors of `dimensions` values, made by the network with this hash.
     pub fn new(network: impl Into<String>, dimensions: usize, precision: Precision) -> Self {
-        let values = match precision {
-            Precision::F32 => Values::F32(Vec::new()),
-            Precision::F16 => Values::F16(Vec::new()),
-        };
-        Self { network: network.into(), dimensions, ids: Vec::new(), values }
+        let halves = (precision == Precision::F16).then(Vec::new);
+        Self { network: network.into(), dimensions, ids: Vec::new(), rows: Vec::new(), halves, halves_off: 0.0 }
     }
 
     /// Vectors.
@@ -117,9 +129,20 @@ impl Gallery {
         if self.ids.len() >= u32::MAX as usize {
             return error(GalleryErrorKind::Full, format!("{} vectors", self.ids.len()));
         }
-        match &mut self.values {
-            Values::F32(v) => v.extend_from_slice(vector),
-            Values::F16(v) => v.extend(vector.iter().map(|x| half::from_f32(*x))),
+        self.rows.extend(vector.chunks(LINE).map(|values| {
+            let mut line = Line([0.0; LINE]);
+            line.0[..values.len()].copy_from_slice(values);
+            line
+        }));
+        if let Some(halves) = &mut self.halves {
+            halves.extend(vector.chunks(2 * LINE).map(|values| {
+                let mut line = HalfLine([f16::default(); 2 * LINE]);
+                line.0.iter_mut().zip(values).for_each(|(half, v)| *half = f16::from_f32(*v));
+                line
+            }));
+            let off = |v: &f32| f64::from(*v) - f64::from(f16::from_f32(*v).to_f32());
+            let off = vector.iter().map(|v| off(v) * off(v)).sum::<f64>().sqrt();
+            self.halves_off = self.halves_off.max(off.next_up() as f32 * 1.000_001);
         }
         self.ids.push(id);
         Ok(())
@@ -137,30 +160,31 @@ impl Gallery {
             }
         }
         self.ids.truncate(kept);
-        let end = kept * self.dimensions;
-        match &mut self.values {
-            Values::F32(v) => {
-                v[end..].fill(0.0);
-                v.truncate(end);
-            }
-            Values::F16(v) => {
-                v[end..].fill(0);
-                v.truncate(end);
-            }
+        let (lines, half_lines) = self.lines();
+        self.rows[kept * lines..].iter_mut().for_each(|line| line.0.zeroize());
+        self.rows.truncate(kept * lines);
+        if let Some(halves) = &mut self.halves {
+            wipe(&mut halves[kept * half_lines..]);
+            halves.truncate(kept * half_lines);
         }
         before - kept
     }
 
+    /// Lines of a vector, and of its halves.
+    fn lines(&self) -> (usize, usize) {
+        (self.dimensions.div_ceil(LINE), self.dimensions.div_ceil(2 * LINE))
+    }
+
     fn copy_within(&mut self, from: usize, to: usize) {
-        let n = self.dimensions;
-        match &mut self.values {
-            Values::F32(v) => v.copy_within(from * n..(from + 1) * n, to * n),
-            Values::F16(v) => v.copy_within(from * n..(from + 1) * n, to * n),
+        let (lines, half_lines) = self.lines();
+        self.rows.copy_within(from * lines..(from + 1) * lines, to * lines);
+        if let Some(halves) = &mut self.halves {
+            halves.copy_within(from * half_lines..(from + 1) * half_lines, to * half_lines);
         }
     }
 
     fn check(&self, vector: &[f32]) -> Result<(), GalleryError> {
-        if vector.len() != self.dimensions {
+        if vector.len() != self.dimensions || vector.len() > DIMENSIONS_MAX {
             let message = format!("{} values, the gallery's vectors have {}", vector.len(), self.dimensions);
             return Err(GalleryError { kind: GalleryErrorKind::Dimensions, message });
         }
@@ -175,11 +199,15 @@ impl Gallery {
 /// The values are overwritten.
 impl Drop for Gallery {
     fn drop(&mut self) {
-        match &mut self.values {
-            Values::F32(v) => v.zeroize(),
-            Values::F16(v) => v.zeroize(),
-        }
+        self.rows.iter_mut().for_each(|line| line.0.zeroize());
+        wipe(self.halves.as_deref_mut().unwrap_or_default());
     }
+}
+
+/// Overwrites halves, and keeps the compiler from leaving it out.
+fn wipe(halves: &mut [HalfLine]) {
+    halves.iter_mut().for_each(|line| line.0 = [f16::default(); 2 * LINE]);
+    std::hint::black_box(halves);
 }
 
 /// Says how much there is, not what.

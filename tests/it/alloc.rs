@@ -8,9 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use till::capture::{PixelFormat, Plane, slot};
+use till::cli::picture;
 use till::engine::manifest::Manifest;
 use till::engine::null::Null;
 use till::engine::{self, Backend, Choice, Engine, EngineError, EngineErrorKind, TensorSpec};
+use till::gallery::{Gallery, Precision};
+use till::people::{Decision, Evidence, FmrCurve, Policy, decision};
+use till::vision::face::{FaceVision, Looked};
 use till::vision::{Rules, TrayVision};
 
 thread_local! {
@@ -163,5 +167,67 @@ fn what_remains_with_a_real_engine_is_the_librarys_own() {
         let own = own.load(Ordering::Relaxed) as f64 / frames as f64;
         println!("{backend}: {own} allocations a frame of the library's own on this thread, {ours} of ours");
         assert_eq!(ours, 0, "{backend}");
+    }
+}
+
+/// The face camera's way: slot, detector, alignment, embedder, the sum over frames, the search and the threshold.
+#[test]
+fn nothing_of_ours_is_allocated_for_a_face() {
+    let Some(file) =
+        crate::faces::data("lfw-dev/images").map(|images| crate::faces::pictures_of(&images, 0)[0].clone())
+    else {
+        return;
+    };
+    let picture = picture::load(&file).unwrap();
+    let engines = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines");
+    let embedder = engines.join("face-mobilefacenet");
+    let network = Manifest::load(&embedder).unwrap().sha256;
+    let curve = FmrCurve::load(&embedder, &network).unwrap();
+    for backend in [Backend::Rten, Backend::OnnxRuntime] {
+        for detector in ["face-mtcnn", "face-blazeface"] {
+            let own = Arc::new(AtomicU64::new(0));
+            let mut around =
+                |engine: Box<dyn Engine>| -> Box<dyn Engine> { Box::new(Counted { engine, own: own.clone() }) };
+            let choice = Choice { backend, ..Choice::default() };
+            let mut vision = match FaceVision::load_around(&engines.join(detector), &embedder, &choice, &mut around) {
+                Err(e) if backend == Backend::OnnxRuntime => {
+                    println!("skipped: {e}");
+                    continue;
+                }
+                loaded => loaded.unwrap(),
+            };
+            let dimensions = vision.embedder().dimensions();
+            let (mut vector, mut gallery) =
+                (Vec::with_capacity(dimensions), Gallery::new(network.as_str(), dimensions, Precision::F16));
+            let mut evidence = Evidence::new(decision::Rules::default(), dimensions);
+            let (mut writer, mut reader) = slot::slot(640, 480);
+            let (mut total, mut known) = (0, 0);
+            for n in 0..40 {
+                let own_before = own.load(Ordering::Relaxed);
+                let (_, here) = allocations(|| {
+                    let frame = writer.frame_mut();
+                    frame.data.clear();
+                    frame.data.extend_from_slice(&picture.data);
+                    (frame.format, frame.width, frame.height) = (picture.format, picture.width, picture.height);
+                    (frame.planes, frame.sequence) = (picture.planes, n);
+                    frame.captured_ns = n * 66_000_000;
+                    writer.publish();
+                    let frame = reader.newest().expect("a frame was published");
+                    if let Looked::Fit(face, _) = vision.look(frame).expect("the frame is sound") {
+                        vision.embed(&face, &mut vector).expect("the face is sound");
+                        evidence.add(&vector);
+                        let decided = evidence.decide(&gallery, &curve, &Policy::default()).expect("of one size");
+                        known += u32::from(matches!(decided, Decision::Known { id: 7, .. }));
+                    }
+                });
+                if n == 20 {
+                    gallery.push(&network, 7, &vector).unwrap();
+                }
+                let here = here - (own.load(Ordering::Relaxed) - own_before);
+                total += if n < 4 { 0 } else { here };
+            }
+            println!("{backend} {detector}: {total} of ours, {known} times known");
+            assert_eq!((total, known), (0, 19), "{backend} {detector}");
+        }
     }
 }

@@ -16,7 +16,7 @@ fn root() -> &'static Path {
 }
 
 /// The data's folder `name`, if it is there.
-fn data(name: &str) -> Option<PathBuf> {
+pub fn data(name: &str) -> Option<PathBuf> {
     let data = std::env::var_os("TILL_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let dir = data.join(name);
     if !dir.exists() {
@@ -38,6 +38,16 @@ fn yunet(weights: &Path, dir: &Path) {
          [thresholds]\nscore = 0.5\nnms_iou = 0.4\nsure = 0.9\n"
     );
     std::fs::write(dir.join("manifest.toml"), text).unwrap();
+}
+
+/// The pictures of the folder that is `nth` by name.
+pub fn pictures_of(images: &Path, nth: usize) -> Vec<PathBuf> {
+    let listed = |folder: &Path| {
+        let mut found: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        found.sort();
+        found
+    };
+    listed(&listed(images)[nth])
 }
 
 fn central(vision: &mut FaceVision, file: &Path) -> (Face, Vec<f32>) {

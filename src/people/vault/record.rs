@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{VaultError, VaultErrorKind};
-use crate::gallery;
+use crate::gallery::{self, DIMENSIONS_MAX};
 
 /// Longest id in bytes: what a message of the link takes.
 pub const ID_BYTES_MAX: usize = 32;
@@ -16,8 +16,6 @@ pub const ID_BYTES_MAX: usize = 32;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Most vectors of one person.
 pub const TEMPLATES_MAX: usize = 32;
-/// Values of a vector, at most: what the embedder reads.
-const DIMENSIONS_MAX: usize = 2048;
 /// A record fills whole blocks of this many bytes.
 const BLOCK_BYTES: usize = 4096;
 /// Far more than the largest record.

@@ -55,18 +55,21 @@ pub trait FaceDetector: Send {
     fn backend(&self) -> &'static str;
 }
 
-/// The detector of the engine's folder `dir`.
+/// Puts something about an engine, or nothing.
+pub type Around<'a> = &'a mut dyn FnMut(Box<dyn Engine>) -> Box<dyn Engine>;
+
+/// The detector of the engine's folder `dir`, each of its nets in what `around` puts about it.
 ///
 /// # Errors
 /// An engine that can't be loaded, is no face detector, or whose outputs its head can't read.
-pub fn load(dir: &Path, choice: &Choice) -> Result<Box<dyn FaceDetector>, VisionError> {
+pub fn load(dir: &Path, choice: &Choice, around: Around<'_>) -> Result<Box<dyn FaceDetector>, VisionError> {
     let manifest = Manifest::load(dir)?;
     if manifest.task != Task::FaceDetect {
         let message = format!("task {:?}, a face detector is asked for", manifest.task);
         return Err(VisionError::new(VisionErrorKind::Head, manifest.name, message));
     }
-    let net = Net::load(&manifest, choice)?;
-    let stages = manifest.stages.iter().map(|s| Net::load(&Manifest::load(&dir.join(s))?, choice));
+    let net = Net::load(&manifest, choice, around)?;
+    let stages = manifest.stages.iter().map(|s| Net::load(&Manifest::load(&dir.join(s))?, choice, around));
     let stages = stages.collect::<Result<Vec<_>, VisionError>>()?;
     Ok(match (&manifest.head, <[Net; 2]>::try_from(stages)) {
         (HeadSpec::Mtcnn(_), Ok([rnet, onet])) => Box::new(Mtcnn::new(net, rnet, onet)?),
@@ -96,8 +99,8 @@ pub struct Net {
 }
 
 impl Net {
-    fn load(manifest: &Manifest, choice: &Choice) -> Result<Self, VisionError> {
-        let engine = engine::load(manifest, choice)?;
+    fn load(manifest: &Manifest, choice: &Choice, around: Around<'_>) -> Result<Self, VisionError> {
+        let engine = around(engine::load(manifest, choice)?);
         let t = manifest.thresholds;
         Ok(Self { engine, input: manifest.input.clone(), score: t.score, iou: t.nms_iou, name: manifest.name.clone() })
     }

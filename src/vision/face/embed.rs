@@ -3,13 +3,11 @@
 
 use crate::engine::head::HeadSpec;
 use crate::engine::{Engine, InputSpec, Manifest};
+use crate::gallery::DIMENSIONS_MAX;
 use crate::vision::{VisionError, VisionErrorKind};
 
 use super::picture::Area;
 use super::{Face, Picture, Similarity};
-
-/// Largest vector that is read.
-pub const DIMENSIONS_MAX: usize = 2048;
 
 /// One engine that turns faces into vectors.
 pub struct Embedder {

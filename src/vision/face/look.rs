@@ -8,7 +8,7 @@ use crate::engine::{self, Choice, Manifest};
 use crate::vision::VisionError;
 
 use super::choose::Chooser;
-use super::detector::{self, FACES_MAX};
+use super::detector::{self, Around, FACES_MAX};
 use super::{Chosen, Embedder, Face, FaceDetector, Gate, Gates, Picture, Quality, Rule};
 
 /// What one frame said.
@@ -42,9 +42,22 @@ impl FaceVision {
     /// # Errors
     /// What the engines' folders or their heads have against it.
     pub fn load(detector: &Path, embedder: &Path, choice: &Choice) -> Result<Self, VisionError> {
-        let detector = detector::load(detector, choice)?;
+        Self::load_around(detector, embedder, choice, &mut |engine| engine)
+    }
+
+    /// As [`FaceVision::load`], with each engine in what `around` puts about it: to measure engines at work.
+    ///
+    /// # Errors
+    /// As [`FaceVision::load`].
+    pub fn load_around(
+        detector: &Path,
+        embedder: &Path,
+        choice: &Choice,
+        around: Around<'_>,
+    ) -> Result<Self, VisionError> {
+        let detector = detector::load(detector, choice, around)?;
         let manifest = Manifest::load(embedder)?;
-        let embedder = Embedder::new(&manifest, engine::load(&manifest, choice)?)?;
+        let embedder = Embedder::new(&manifest, around(engine::load(&manifest, choice)?))?;
         Ok(Self {
             detector,
             embedder,
