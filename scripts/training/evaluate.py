@@ -17,13 +17,14 @@ ACROSS = 0.75  # boxes of two labels with more overlap are one pack, as at the c
 VOTE = 0.7     # a kept box becomes the mean of those of its label that overlap it by more: the manifest's `[nms] vote`
 
 
-def letterbox(img):
+def letterbox(img, size=(HEIGHT, WIDTH)):
     """BGR picture -> (RGB 1x3xHxW float32 0..1, scale, dx, dy)."""
     h, w = img.shape[:2]
-    k = min(WIDTH / w, HEIGHT / h)
+    height, width = size
+    k = min(width / w, height / h)
     nw, nh = round(w * k), round(h * k)
-    dx, dy = (WIDTH - nw) // 2, (HEIGHT - nh) // 2
-    out = np.full((HEIGHT, WIDTH, 3), PAD, np.uint8)
+    dx, dy = (width - nw) // 2, (height - nh) // 2
+    out = np.full((height, width, 3), PAD, np.uint8)
     out[dy:dy + nh, dx:dx + nw] = img if (nw, nh) == (w, h) else cv2.resize(img, (nw, nh), interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(out[..., ::-1].transpose(2, 0, 1)[None], np.float32) / np.float32(255), k, dx, dy
 

@@ -35,6 +35,24 @@ def network(checkpoint):
     return net.eval()
 
 
+def settle(graph):
+    """Constants become initializers: TensorRT 8.2 wants its shapes and axes there. Equal weights are there once."""
+    kept, same = [], {}
+    for node in graph.node:
+        for i, used in enumerate(node.input):
+            node.input[i] = same.get(used, used)
+        if node.op_type == "Identity" and node.input[0] in {w.name for w in graph.initializer}:  # the exporter shares equal weights so
+            same[node.output[0]] = node.input[0]
+            continue
+        if node.op_type == "Constant":
+            value = onnx.numpy_helper.to_array(node.attribute[0].t)
+            graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
+        else:
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def to_onnx(net, path):
     net.fuse()
     wrapped = Exported(net, HEIGHT, WIDTH).eval()
@@ -45,21 +63,7 @@ def to_onnx(net, path):
                       do_constant_folding=True)
     graph_file = onnx.load(str(path))
     graph = graph_file.graph
-    # Constants become initializers: TensorRT 8.2 wants its shapes and axes there.
-    kept, same = [], {}
-    for node in graph.node:
-        for i, used in enumerate(node.input):
-            node.input[i] = same.get(used, used)
-        if node.op_type == "Identity":  # the exporter shares equal weights so
-            same[node.output[0]] = node.input[0]
-            continue
-        if node.op_type == "Constant":
-            value = onnx.numpy_helper.to_array(node.attribute[0].t)
-            graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
-        else:
-            kept.append(node)
-    del graph.node[:]
-    graph.node.extend(kept)
+    settle(graph)
     odd = {n.op_type for n in graph.node} - ALLOWED
     if odd:
         raise SystemExit(f"operators outside the agreed set: {sorted(odd)}")

@@ -230,7 +230,7 @@ def main():
             for e, q in zip(ema.state_dict().values(), net.state_dict().values()):
                 e.copy_(e * d + q * (1 - d) if e.dtype.is_floating_point else q)
         if a.minutes:
-            done = origin + (1 - origin) * (time.time() - began) / (60 * a.minutes)
+            done = origin + (1 - a.skip) * (time.time() - began) / (60 * a.minutes)
         else:
             done += batch * (size[0] * size[1]) / (HEIGHT_WIDTH * a.pictures)
         sums += [float(value), parts["box"], parts["dfl"], parts["cls"]]
