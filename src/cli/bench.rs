@@ -118,9 +118,15 @@ fn pipeline(args: &PipelineArgs, out: &mut dyn Write) -> Result<Exit, CliError> 
 }
 
 /// The middle one.
-fn median(mut values: Vec<f64>) -> f64 {
+fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The one that a tenth is below: what else the machine does is in few of the quickest.
+fn tenth(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 10).copied().unwrap_or(f64::NAN)
 }
 
 /// A YUYV frame of seeded noise.

@@ -47,6 +47,8 @@ pub enum PeopleCommand {
     Verify(LookArgs),
     /// Exchange the device key; the old one is overwritten
     RotateKey(RotateArgs),
+    /// Turn the templates by a new secret of the vault, so that a copy of them is of no use elsewhere
+    Protect(PlaceArgs),
     /// Print the thresholds that follow from the measured false matches; with --images, measure them anew
     Tune(tune::TuneArgs),
 }
@@ -160,6 +162,7 @@ pub fn run(args: &PeopleArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
         PeopleCommand::Expire(a) => manage::expire(&a.place, a.months, a.dry_run, a.json, out),
         PeopleCommand::Verify(a) => manage::verify(&a.place, &a.embedder(), a.json, out),
         PeopleCommand::RotateKey(a) => manage::rotate(&a.place, a.new_key.as_deref(), a.json, out),
+        PeopleCommand::Protect(a) => manage::protect(&a.place, a.json, out),
         PeopleCommand::Tune(a) => tune::run(a, out),
     }
 }

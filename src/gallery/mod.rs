@@ -2,6 +2,7 @@
 //! network; vectors of another one are refused, because between two networks a distance means nothing. Vectors are
 //! never printed, logged or written by this room. Read next: `search`.
 
+pub mod projection;
 pub mod search;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 use rten_simd::f16;
 use zeroize::Zeroize;
 
+pub use projection::Projection;
 pub use search::{Found, Match};
 
 /// How vectors are kept.
@@ -66,18 +68,19 @@ fn length(vector: &[f32]) -> f64 {
 /// Most values of a vector.
 pub const DIMENSIONS_MAX: usize = 2048;
 
-/// Values of a line of the cache.
-const LINE: usize = 16;
+/// Values of a block: four of the widest vectors that a machine adds up at once.
+const BLOCK: usize = 64;
 
-/// A line of the cache, so that no load crosses two. A vector begins with a line; what is left of its last one is 0.
+/// Whole lines of the cache, so that no load crosses two. A vector begins with a block; what is left of its last one
+/// is 0.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line([f32; LINE]);
+struct Block([f32; BLOCK]);
 
-/// As [`Line`], in half precision.
+/// As [`Block`], in half precision.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct HalfLine([f16; 2 * LINE]);
+struct HalfBlock([f16; BLOCK]);
 
 /// Vectors of one network, each with the id it stands for; several may stand for one id.
 #[derive(Clone)]
@@ -86,18 +89,34 @@ pub struct Gallery {
     dimensions: usize,
     ids: Vec<u32>,
     /// One vector after the other.
-    rows: Vec<Line>,
+    rows: Vec<Block>,
     /// The same in half precision.
-    halves: Option<Vec<HalfLine>>,
+    halves: Option<Vec<HalfBlock>>,
     /// Largest distance of a vector from its halves.
     halves_off: f32,
+    /// What the vectors were turned by, and probes must be.
+    projection: Option<Projection>,
 }
 
 impl Gallery {
     /// An empty gallery of vectors of `dimensions` values, made by the network with this hash.
     pub fn new(network: impl Into<String>, dimensions: usize, precision: Precision) -> Self {
         let halves = (precision == Precision::F16).then(Vec::new);
-        Self { network: network.into(), dimensions, ids: Vec::new(), rows: Vec::new(), halves, halves_off: 0.0 }
+        Self {
+            network: network.into(),
+            dimensions,
+            ids: Vec::new(),
+            rows: Vec::new(),
+            halves,
+            halves_off: 0.0,
+            projection: None,
+        }
+    }
+
+    /// A gallery of vectors that come turned by `projection`; probes come as the network made them.
+    pub fn turned_by(mut self, projection: Projection) -> Self {
+        self.projection = Some(projection);
+        self
     }
 
     /// Vectors.
@@ -129,16 +148,16 @@ impl Gallery {
         if self.ids.len() >= u32::MAX as usize {
             return error(GalleryErrorKind::Full, format!("{} vectors", self.ids.len()));
         }
-        self.rows.extend(vector.chunks(LINE).map(|values| {
-            let mut line = Line([0.0; LINE]);
-            line.0[..values.len()].copy_from_slice(values);
-            line
+        self.rows.extend(vector.chunks(BLOCK).map(|values| {
+            let mut block = Block([0.0; BLOCK]);
+            block.0[..values.len()].copy_from_slice(values);
+            block
         }));
         if let Some(halves) = &mut self.halves {
-            halves.extend(vector.chunks(2 * LINE).map(|values| {
-                let mut line = HalfLine([f16::default(); 2 * LINE]);
-                line.0.iter_mut().zip(values).for_each(|(half, v)| *half = f16::from_f32(*v));
-                line
+            halves.extend(vector.chunks(BLOCK).map(|values| {
+                let mut block = HalfBlock([f16::default(); BLOCK]);
+                block.0.iter_mut().zip(values).for_each(|(half, v)| *half = f16::from_f32(*v));
+                block
             }));
             let off = |v: &f32| f64::from(*v) - f64::from(f16::from_f32(*v).to_f32());
             let off = vector.iter().map(|v| off(v) * off(v)).sum::<f64>().sqrt();
@@ -160,26 +179,26 @@ impl Gallery {
             }
         }
         self.ids.truncate(kept);
-        let (lines, half_lines) = self.lines();
-        self.rows[kept * lines..].iter_mut().for_each(|line| line.0.zeroize());
-        self.rows.truncate(kept * lines);
+        let end = kept * self.blocks();
+        self.rows[end..].iter_mut().for_each(|block| block.0.zeroize());
+        self.rows.truncate(end);
         if let Some(halves) = &mut self.halves {
-            wipe(&mut halves[kept * half_lines..]);
-            halves.truncate(kept * half_lines);
+            wipe(&mut halves[end..]);
+            halves.truncate(end);
         }
         before - kept
     }
 
-    /// Lines of a vector, and of its halves.
-    fn lines(&self) -> (usize, usize) {
-        (self.dimensions.div_ceil(LINE), self.dimensions.div_ceil(2 * LINE))
+    /// Blocks of a vector.
+    fn blocks(&self) -> usize {
+        self.dimensions.div_ceil(BLOCK)
     }
 
     fn copy_within(&mut self, from: usize, to: usize) {
-        let (lines, half_lines) = self.lines();
-        self.rows.copy_within(from * lines..(from + 1) * lines, to * lines);
+        let n = self.blocks();
+        self.rows.copy_within(from * n..(from + 1) * n, to * n);
         if let Some(halves) = &mut self.halves {
-            halves.copy_within(from * half_lines..(from + 1) * half_lines, to * half_lines);
+            halves.copy_within(from * n..(from + 1) * n, to * n);
         }
     }
 
@@ -199,14 +218,14 @@ impl Gallery {
 /// The values are overwritten.
 impl Drop for Gallery {
     fn drop(&mut self) {
-        self.rows.iter_mut().for_each(|line| line.0.zeroize());
+        self.rows.iter_mut().for_each(|block| block.0.zeroize());
         wipe(self.halves.as_deref_mut().unwrap_or_default());
     }
 }
 
 /// Overwrites halves, and keeps the compiler from leaving it out.
-fn wipe(halves: &mut [HalfLine]) {
-    halves.iter_mut().for_each(|line| line.0 = [f16::default(); 2 * LINE]);
+fn wipe(halves: &mut [HalfBlock]) {
+    halves.iter_mut().for_each(|block| block.0 = [f16::default(); BLOCK]);
     std::hint::black_box(halves);
 }
 

@@ -9,7 +9,7 @@
 use rten_simd::ops::{BitOps, Extend, NumOps};
 use rten_simd::{Isa, SimdOp};
 
-use super::{DIMENSIONS_MAX, Gallery, GalleryError, HalfLine, LINE, Line};
+use super::{BLOCK, Block, DIMENSIONS_MAX, Gallery, GalleryError, HalfBlock};
 
 /// Values that are added up side by side: the machine's vectors, and a fixed order of summation.
 const LANES: usize = 16;
@@ -38,6 +38,11 @@ impl Found {
         self.best.map(|b| self.second.map_or(f32::INFINITY, |s| b.score - s.score))
     }
 
+    /// A score of at most this changes nothing.
+    fn floor(&self) -> f32 {
+        self.second.map_or(f32::NEG_INFINITY, |second| second.score)
+    }
+
     fn add(&mut self, id: u32, score: f32) {
         let new = Some(Match { id, score });
         match self.best {
@@ -63,18 +68,26 @@ impl Gallery {
     /// A probe that is no unit vector of the gallery's size.
     pub fn search(&self, probe: &[f32]) -> Result<Found, GalleryError> {
         self.check(probe)?;
-        let mut padded = [Line([0.0; LINE]); DIMENSIONS_MAX / LINE];
-        for (line, values) in padded.iter_mut().zip(probe.chunks(LINE)) {
-            line.0[..values.len()].copy_from_slice(values);
+        let mut turned = [0.0f32; DIMENSIONS_MAX];
+        let probe = match &self.projection {
+            Some(projection) => {
+                let turned = &mut turned[..probe.len()];
+                turned.copy_from_slice(probe);
+                projection.turn(turned);
+                turned
+            }
+            None => probe,
+        };
+        let mut padded = [Block([0.0; BLOCK]); DIMENSIONS_MAX / BLOCK];
+        for (block, values) in padded.iter_mut().zip(probe.chunks(BLOCK)) {
+            block.0[..values.len()].copy_from_slice(values);
         }
-        let lines = self.dimensions.div_ceil(LINE);
-        let rows = Rows { ids: &self.ids, rows: &self.rows, probe: &padded[..lines] };
+        let rows = Rows { ids: &self.ids, rows: &self.rows, probe: &padded[..self.blocks()] };
         Ok(match &self.halves {
             None => rows.dispatch(),
-            // The halves of an odd last line stand beside zeros.
             Some(halves) => {
                 let slack = self.halves_off * 1.002 + self.dimensions as f32 * f32::EPSILON;
-                Halves { rows, halves, probe: &padded[..lines.next_multiple_of(2)], slack }.dispatch()
+                Halves { rows, halves, slack }.dispatch()
             }
         })
     }
@@ -108,11 +121,14 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// Blocks of halves that are fetched ahead, 6 KB: so little is computed on each that waiting for memory would show.
+const AHEAD: usize = 48;
+
 /// Every row against the probe.
 struct Rows<'a> {
     ids: &'a [u32],
-    rows: &'a [Line],
-    probe: &'a [Line],
+    rows: &'a [Block],
+    probe: &'a [Block],
 }
 
 impl SimdOp for Rows<'_> {
@@ -120,9 +136,13 @@ impl SimdOp for Rows<'_> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) -> Found {
-        let mut found = Found::default();
+        let (mut found, mut floor) = (Found::default(), f32::NEG_INFINITY);
         for (id, row) in self.ids.iter().zip(self.rows.chunks_exact(self.probe.len())) {
-            found.add(*id, score(isa, self.probe, row));
+            let score = score(isa, self.probe, row);
+            if score > floor {
+                found.add(*id, score);
+                floor = found.floor();
+            }
         }
         found
     }
@@ -131,8 +151,7 @@ impl SimdOp for Rows<'_> {
 /// Every row's halves against the probe; the row itself where they can't rule it out.
 struct Halves<'a> {
     rows: Rows<'a>,
-    halves: &'a [HalfLine],
-    probe: &'a [Line],
+    halves: &'a [HalfBlock],
     /// No score of halves is further from the row's than this.
     slack: f32,
 }
@@ -143,14 +162,12 @@ impl SimdOp for Halves<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) -> Found {
         let Rows { ids, rows, probe } = self.rows;
-        let mut found = Found::default();
-        // A score of at most this changes nothing.
-        let mut floor = f32::NEG_INFINITY;
-        for (i, halves) in self.halves.chunks_exact(self.probe.len() / 2).enumerate() {
-            if score_of_halves(isa, self.probe, halves) + self.slack > floor {
+        let (mut found, mut floor) = (Found::default(), f32::NEG_INFINITY);
+        for (i, halves) in self.halves.chunks_exact(probe.len()).enumerate() {
+            if score_of_halves(isa, probe, halves) + self.slack > floor {
                 let row = &rows[i * probe.len()..(i + 1) * probe.len()];
                 found.add(ids[i], score(isa, probe, row));
-                floor = found.second.map_or(f32::NEG_INFINITY, |second| second.score);
+                floor = found.floor();
             }
         }
         found
@@ -159,51 +176,42 @@ impl SimdOp for Halves<'_> {
 
 /// Sum of the products: four vectors of sums side by side, so that none waits for the one before.
 #[inline(always)]
-fn score<I: Isa>(isa: I, probe: &[Line], row: &[Line]) -> f32 {
+fn score<I: Isa>(isa: I, probe: &[Block], row: &[Block]) -> f32 {
     let ops = isa.f32();
     let mut sums = [ops.zero(); 4];
-    let ((probe, probe_rest), (row, row_rest)) = (probe.as_chunks::<4>(), row.as_chunks::<4>());
     for (p, r) in probe.iter().zip(row) {
-        for k in 0..4 {
-            sums[k] = line(isa, sums[k], &p[k], &r[k]);
-        }
-    }
-    for (k, (p, r)) in probe_rest.iter().zip(row_rest).enumerate() {
-        sums[k] = line(isa, sums[k], p, r);
-    }
-    ops.sum(ops.add(ops.add(sums[0], sums[1]), ops.add(sums[2], sums[3])))
-}
-
-#[inline(always)]
-fn line<I: Isa>(isa: I, mut sums: I::F32, probe: &Line, row: &Line) -> I::F32 {
-    let ops = isa.f32();
-    for (p, r) in probe.0.chunks_exact(ops.len()).zip(row.0.chunks_exact(ops.len())) {
-        sums = ops.mul_add(ops.load(p), ops.load(r), sums);
-    }
-    sums
-}
-
-/// As [`score`], of a row's halves.
-#[inline(always)]
-fn score_of_halves<I: Isa>(isa: I, probe: &[Line], halves: &[HalfLine]) -> f32 {
-    let (ops, half_ops) = (isa.f32(), isa.f16());
-    let mut sums = [ops.zero(); 4];
-    for (n, (p, h)) in probe.as_chunks::<2>().0.iter().zip(halves).enumerate() {
-        let (low, high) = if n % 2 == 0 { (0, 1) } else { (2, 3) };
-        let parts = p.iter().flat_map(|line| line.0.chunks_exact(ops.len()));
-        let mut parts = parts.map(|part| ops.load(part));
-        for h in h.0.chunks_exact(half_ops.len()) {
-            let h = half_ops.load(h);
-            if let (Some(a), Some(b)) = (parts.next(), parts.next()) {
-                sums[low] = ops.mul_add(a, half_ops.extend_low(h), sums[low]);
-                sums[high] = ops.mul_add(b, half_ops.extend_high(h), sums[high]);
+        for (p, r) in p.0.chunks_exact(4 * ops.len()).zip(r.0.chunks_exact(4 * ops.len())) {
+            let (p, r): ([_; 4], [_; 4]) = (ops.load_many(p), ops.load_many(r));
+            for k in 0..4 {
+                sums[k] = ops.mul_add(p[k], r[k], sums[k]);
             }
         }
     }
     ops.sum(ops.add(ops.add(sums[0], sums[1]), ops.add(sums[2], sums[3])))
 }
 
-struct Read<'a>(&'a [Line]);
+/// As [`score`], of a row's halves.
+#[inline(always)]
+fn score_of_halves<I: Isa>(isa: I, probe: &[Block], halves: &[HalfBlock]) -> f32 {
+    let (ops, half_ops) = (isa.f32(), isa.f16());
+    let mut sums = [ops.zero(); 4];
+    for (p, h) in probe.iter().zip(halves) {
+        // Both lines of a block.
+        let ahead = std::ptr::from_ref(h).wrapping_add(AHEAD);
+        half_ops.prefetch(ahead.cast());
+        half_ops.prefetch(ahead.wrapping_byte_add(64).cast());
+        for (p, h) in p.0.chunks_exact(4 * ops.len()).zip(h.0.chunks_exact(4 * ops.len())) {
+            let (p, h): ([_; 4], [_; 2]) = (ops.load_many(p), half_ops.load_many(h));
+            sums[0] = ops.mul_add(p[0], half_ops.extend_low(h[0]), sums[0]);
+            sums[1] = ops.mul_add(p[1], half_ops.extend_high(h[0]), sums[1]);
+            sums[2] = ops.mul_add(p[2], half_ops.extend_low(h[1]), sums[2]);
+            sums[3] = ops.mul_add(p[3], half_ops.extend_high(h[1]), sums[3]);
+        }
+    }
+    ops.sum(ops.add(ops.add(sums[0], sums[1]), ops.add(sums[2], sums[3])))
+}
+
+struct Read<'a>(&'a [Block]);
 
 impl SimdOp for Read<'_> {
     type Output = f32;
@@ -211,11 +219,12 @@ impl SimdOp for Read<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) -> f32 {
         let ops = isa.f32();
-        let mut sums = [ops.zero(); 8];
-        for lines in self.0.as_chunks::<8>().0 {
-            for (sum, line) in sums.iter_mut().zip(lines) {
-                for part in line.0.chunks_exact(ops.len()) {
-                    *sum = ops.add(*sum, ops.load(part));
+        let mut sums = [ops.zero(); 4];
+        for block in self.0 {
+            for part in block.0.chunks_exact(4 * ops.len()) {
+                let part: [_; 4] = ops.load_many(part);
+                for k in 0..4 {
+                    sums[k] = ops.add(sums[k], part[k]);
                 }
             }
         }
@@ -223,7 +232,7 @@ impl SimdOp for Read<'_> {
     }
 }
 
-struct ReadHalves<'a>(&'a [HalfLine]);
+struct ReadHalves<'a>(&'a [HalfBlock]);
 
 impl SimdOp for ReadHalves<'_> {
     type Output = f32;
@@ -231,11 +240,12 @@ impl SimdOp for ReadHalves<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) -> f32 {
         let (ops, half_ops) = (isa.f32(), isa.f16());
-        let mut bits = [half_ops.zero(); 8];
-        for lines in self.0.as_chunks::<8>().0 {
-            for (bits, line) in bits.iter_mut().zip(lines) {
-                for part in line.0.chunks_exact(half_ops.len()) {
-                    *bits = half_ops.xor(*bits, half_ops.load(part));
+        let mut bits = [half_ops.zero(); 2];
+        for block in self.0 {
+            for part in block.0.chunks_exact(2 * half_ops.len()) {
+                let part: [_; 2] = half_ops.load_many(part);
+                for k in 0..2 {
+                    bits[k] = half_ops.xor(bits[k], part[k]);
                 }
             }
         }
@@ -328,7 +338,7 @@ mod tests {
                 normalise(&mut probe);
                 assert_eq!(halves.search(&probe).unwrap(), whole.search(&probe).unwrap(), "{dimensions} values");
             }
-            assert_eq!(halves.swept_bytes(), whole.swept_bytes() / 2 + dimensions.div_ceil(LINE) % 2 * 200 * 32);
+            assert_eq!(halves.swept_bytes(), whole.swept_bytes() / 2);
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Members {
     /// Numbers of those whose records can't be opened.
     pub damaged: Vec<u32>,
     people: BTreeMap<u32, Member>,
+    /// Days of the last visits that are known, and those of them that are not in the vault yet.
+    days: BTreeMap<u32, u32>,
     used: BTreeMap<u32, u32>,
 }
 
@@ -43,10 +45,15 @@ impl std::fmt::Debug for Members {
 impl Members {
     /// The people of `vault` who were enrolled with the network of this hash, whose vectors have `dimensions` values.
     pub fn load(vault: &Vault, network: &str, dimensions: usize, precision: Precision) -> Self {
-        let gallery = Gallery::new(network, dimensions, precision);
-        let (people, used) = (BTreeMap::new(), BTreeMap::new());
-        let mut members = Self { gallery, again: Vec::new(), damaged: Vec::new(), people, used };
+        let mut gallery = Gallery::new(vault.network_name(network), dimensions, precision);
+        if let Some(projection) = vault.projection(dimensions) {
+            gallery = gallery.turned_by(projection);
+        }
+        let (again, damaged, people) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (days, used) = (BTreeMap::new(), BTreeMap::new());
+        let mut members = Self { gallery, again, damaged, people, days, used };
         for person in vault.people() {
+            members.days.extend(person.used_day.map(|day| (person.number, day)));
             match &person.record {
                 Ok(record) => members.take(person.number, record),
                 Err(_) => members.damaged.push(person.number),
@@ -84,11 +91,19 @@ impl Members {
     }
 
     /// Notes that `number` was recognised, at `unix_s` seconds since 1970; a clock that is not set notes nothing. Only
-    /// the day is kept, in memory until [`Members::save`].
+    /// the day is kept, in memory until [`Members::save`]; a second visit on a day is nothing new.
     pub fn note_used(&mut self, number: u32, unix_s: Option<u64>) {
-        if let Some(day) = unix_s.map(day).filter(|_| self.people.contains_key(&number)) {
+        let known = self.days.get(&number).copied();
+        let today = unix_s.map(day).filter(|_| self.people.contains_key(&number));
+        if let Some(day) = today.filter(|day| known.is_none_or(|known| known < *day)) {
+            self.days.insert(number, day);
             self.used.insert(number, day);
         }
+    }
+
+    /// Whether there is a day that is not in the vault yet.
+    pub fn is_unsaved(&self) -> bool {
+        !self.used.is_empty()
     }
 
     /// Writes the noted days into the vault, all at once.
@@ -168,6 +183,12 @@ mod tests {
         members.save(&mut vault).unwrap();
         let days: Vec<_> = vault.people().map(|p| p.used_day).collect();
         assert_eq!(days, [Some(day(NOW_S)), None, None], "an unset clock notes nothing");
+        for mut members in [members, Members::load(&vault, &"ab".repeat(32), 2, Precision::F32)] {
+            members.note_used(1, Some(NOW_S + 1));
+            assert!(!members.is_unsaved(), "a second visit on that day");
+            members.note_used(1, Some(NOW_S + DAY_S));
+            assert!(members.is_unsaved());
+        }
         assert_eq!(Members::load(&vault, &"ab".repeat(32), 3, Precision::F16).again, [1, 2, 3], "another size");
     }
 

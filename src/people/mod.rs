@@ -6,6 +6,7 @@ pub mod decision;
 pub mod enrol;
 pub mod members;
 pub mod metrics;
+pub mod rivals;
 pub mod shelf;
 pub mod threshold;
 pub mod vault;

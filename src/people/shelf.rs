@@ -43,9 +43,13 @@ impl Shelf {
         Ok(Some(members))
     }
 
-    /// Notes that `number` was here on the day of `unix_s`. A vault that somebody else has open is asked the next time.
+    /// Notes that `number` was here on the day of `unix_s`; the vault is opened once a day and person. One that somebody
+    /// else has open is asked the next time.
     pub fn note_used(&mut self, members: &mut Members, number: u32, unix_s: Option<u64>) {
         members.note_used(number, unix_s);
+        if !members.is_unsaved() {
+            return;
+        }
         let saved = Vault::open_at(&self.folder, &self.key).and_then(|mut vault| members.save(&mut vault));
         match saved {
             Ok(()) => self.seen = self.stamp().ok(),

@@ -79,6 +79,22 @@ pub struct Impostor {
     pub score: f32,
 }
 
+impl FmrPoint {
+    /// The rate at `score` over `pairs` comparisons of strangers, of which `top` holds at least all that reach it. Where
+    /// none does the interval ends at 3 of `pairs` (the rule of three).
+    pub fn measure(people: usize, pairs: usize, top: &[Impostor], score: f32) -> Self {
+        let hits: Vec<Impostor> = top.iter().filter(|t| t.score >= score).copied().collect();
+        let of = pairs.max(1) as f64;
+        if hits.is_empty() {
+            return Self { score, fmr: 0.0, low: 0.0, high: (3.0 / of).min(1.0) };
+        }
+        let draws = draws(people, pairs, &hits, &[hits.len()]);
+        let at = |q: f64| draws[0].get((draws[0].len().saturating_sub(1) as f64 * q).round() as usize).copied();
+        let (low, high) = (at(0.025).unwrap_or(0.0), at(0.975).unwrap_or(1.0));
+        Self { score, fmr: hits.len() as f64 / of, low, high }
+    }
+}
+
 impl FmrCurve {
     /// Measures the curve over `pairs` comparisons of strangers, of which `top` holds at least all that reach the
     /// lowest score of interest.

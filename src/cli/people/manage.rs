@@ -152,9 +152,9 @@ fn described(person: &Person, record: &Record) -> Value {
     })
 }
 
-/// Hash of the network that the counter uses, where its folder is there.
-fn network(embedder: &Path) -> Option<String> {
-    Manifest::load(embedder).ok().map(|manifest| manifest.sha256)
+/// The name under which `vault` keeps templates of the network that the counter uses, where its folder is there.
+fn network(embedder: &Path, vault: &Vault) -> Option<String> {
+    Manifest::load(embedder).ok().map(|manifest| vault.network_name(&manifest.sha256))
 }
 
 /// Whether the counter's network knows nothing of this person.
@@ -167,7 +167,8 @@ fn again(record: &Record, network: Option<&str>) -> bool {
 /// # Errors
 /// As [`Place::open`].
 pub fn list(place: &Place, embedder: &Path, json: bool, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let (vault, network) = (place.open()?, network(embedder));
+    let vault = place.open()?;
+    let network = network(embedder, &vault);
     let mut exit = Exit::Ok;
     let mut rows = Vec::new();
     for person in vault.people() {
@@ -322,7 +323,8 @@ pub fn expire(
 /// # Errors
 /// As [`Place::open`].
 pub fn verify(place: &Place, embedder: &Path, json: bool, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let (vault, network) = (place.open()?, network(embedder));
+    let vault = place.open()?;
+    let network = network(embedder, &vault);
     let (mut damaged, mut again_ids) = (Vec::new(), Vec::new());
     for person in vault.people() {
         match &person.record {
@@ -339,6 +341,7 @@ pub fn verify(place: &Place, embedder: &Path, json: bool, out: &mut dyn Write) -
             "schema": "till.people-verify/1",
             "people": vault.len(),
             "generation": vault.generation(),
+            "protected": vault.is_protected(),
             "network": network,
             "damaged": damaged,
             "enrol_again": again_ids,
@@ -354,6 +357,29 @@ pub fn verify(place: &Place, embedder: &Path, json: bool, out: &mut dyn Write) -
         }
     }
     Ok(if damaged.is_empty() { Exit::Ok } else { Exit::Findings })
+}
+
+/// Turns all templates by a new secret of the vault.
+///
+/// # Errors
+/// As [`Place::open`]; a record that can't be opened, or what the file system said.
+pub fn protect(place: &Place, json: bool, out: &mut dyn Write) -> Result<Exit, CliError> {
+    let mut vault = place.open()?;
+    let before = vault.is_protected();
+    let people = vault.protect()?;
+    if json {
+        let v = json!({
+            "schema": "till.people-protect/1", "people": people, "generation": vault.generation(),
+            "protected_before": before,
+        });
+        writeln!(out, "{v}")?;
+    } else {
+        writeln!(out, "the templates of {people} people are turned by a new secret; nobody must enrol again")?;
+        if before {
+            writeln!(out, "what was copied of them before is of no use any more")?;
+        }
+    }
+    Ok(Exit::Ok)
 }
 
 /// Exchanges the device key: the vault's own, or with `new_key` one that comes from elsewhere.

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::faces::{FaceEngines, person, pictures};
 use crate::gallery::search::dot;
-use crate::people::threshold::{CURVE_FILE, Impostor};
+use crate::people::threshold::{CURVE_FILE, FmrPoint, Impostor};
 use crate::people::vault::{Person, Vault, VaultErrorKind};
 use crate::people::{FmrCurve, Policy};
 
@@ -23,6 +23,9 @@ const PICTURES_MAX: usize = 20_000;
 /// Sizes of galleries that thresholds are printed for.
 const SIZES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
 
+/// Rates that one half of the people is held to.
+const RATES: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
+
 /// Arguments of `till people tune`.
 #[derive(Args, Clone, Debug)]
 pub struct TuneArgs {
@@ -32,6 +35,9 @@ pub struct TuneArgs {
     /// Folders with NAME/*.jpg to measure on; may be given several times
     #[arg(long, value_name = "DIR")]
     pub images: Vec<PathBuf>,
+    /// Only check: measure on every second person, and hold what follows from it to the others
+    #[arg(long, requires = "images")]
+    pub check: bool,
     /// What the pictures are, for the curve's file
     #[arg(long, value_name = "TEXT", default_value = "own pictures")]
     pub data: String,
@@ -54,9 +60,13 @@ pub struct TuneArgs {
 /// # Errors
 /// The command's own.
 pub fn run(args: &TuneArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let TuneArgs { target_fpir, images, data, output, place, engines, json } = args;
+    let TuneArgs { target_fpir, images, check, data, output, place, engines, json } = args;
     if !(*target_fpir > 0.0 && *target_fpir < 1.0) {
         return Err(CliError::new(Exit::Usage, format!("--target-fpir {target_fpir}: above 0, below 1")));
+    }
+    if *check {
+        let rows = held_out(&vectors(images, engines)?.1)?;
+        return report_check(&rows, *json, out);
     }
     let curve = match images.is_empty() {
         true => {
@@ -107,6 +117,7 @@ fn templates(place: &Place, network: &str) -> Result<Option<usize>, CliError> {
     let settings = place.settings()?;
     match Vault::open_at(&settings.folder, &settings.key) {
         Ok(vault) => {
+            let network = vault.network_name(network);
             let mine = |p: Person| p.record.map_or(0, |r| r.templates.iter().filter(|t| t.network == network).count());
             Ok(Some(vault.people().map(mine).sum()))
         }
@@ -115,7 +126,11 @@ fn templates(place: &Place, network: &str) -> Result<Option<usize>, CliError> {
     }
 }
 
-fn measure(images: &[PathBuf], data: &str, engines: &FaceEngines) -> Result<FmrCurve, CliError> {
+/// A person's number and the vector of one picture.
+type Vectors = Vec<(u32, Vec<f32>)>;
+
+/// The network's hash, and a vector of each picture below `images`.
+fn vectors(images: &[PathBuf], engines: &FaceEngines) -> Result<(String, Vectors), CliError> {
     let mut faces = engines.load()?;
     let mut files = BTreeMap::new();
     for root in images {
@@ -138,16 +153,133 @@ fn measure(images: &[PathBuf], data: &str, engines: &FaceEngines) -> Result<FmrC
         let id = *ids.entry(who).or_insert(next);
         vectors.extend(faces.vector(&file)?.map(|v| (id, v)));
     }
-    let (mut pairs, mut top) = (0, Vec::new());
-    for (i, (a, v)) in vectors.iter().enumerate() {
-        for (b, w) in vectors[..i].iter().filter(|x| x.0 != *a) {
-            pairs += 1;
-            let score = dot(v, w);
-            if score >= FLOOR {
-                top.push(Impostor { a: *a, b: *b, score });
+    Ok((faces.embedder.sha256.clone(), vectors))
+}
+
+fn measure(images: &[PathBuf], data: &str, engines: &FaceEngines) -> Result<FmrCurve, CliError> {
+    let (network, vectors) = vectors(images, engines)?;
+    let strangers = Strangers::of(&vectors);
+    curve(&network, data, &strangers)
+}
+
+fn curve(network: &str, data: &str, s: &Strangers) -> Result<FmrCurve, CliError> {
+    FmrCurve::measure(network, data, s.people, s.pairs, s.top.clone()).map_err(|e| CliError::new(Exit::Failed, e.0))
+}
+
+/// All comparisons of two people.
+struct Strangers {
+    people: usize,
+    pairs: usize,
+    top: Vec<Impostor>,
+}
+
+impl Strangers {
+    /// Of vectors whose people are numbered from 0 on.
+    fn of(vectors: &[(u32, Vec<f32>)]) -> Self {
+        let (mut pairs, mut top) = (0, Vec::new());
+        for (i, (a, v)) in vectors.iter().enumerate() {
+            for (b, w) in vectors[..i].iter().filter(|x| x.0 != *a) {
+                pairs += 1;
+                let score = dot(v, w);
+                if score >= FLOOR {
+                    top.push(Impostor { a: *a, b: *b, score });
+                }
             }
         }
+        let people = vectors.iter().map(|v| v.0 as usize + 1).max().unwrap_or(0);
+        Self { people, pairs, top }
     }
-    let network = faces.embedder.sha256.clone();
-    FmrCurve::measure(&network, data, ids.len(), pairs, top).map_err(|e| CliError::new(Exit::Failed, e.0))
+}
+
+/// What a rate that half of the people promised came to among the others.
+struct Held {
+    fitted_on: usize,
+    people: usize,
+    pairs: usize,
+    target: f64,
+    found: FmrPoint,
+}
+
+/// Measures on every second person and holds the thresholds to the others, both ways.
+fn held_out(vectors: &[(u32, Vec<f32>)]) -> Result<Vec<Held>, CliError> {
+    let half = |which: u32| -> Vectors {
+        vectors.iter().filter(|v| v.0 % 2 == which).map(|(id, v)| (id / 2, v.clone())).collect()
+    };
+    let halves = [0, 1].map(|which| Strangers::of(&half(which)));
+    let mut rows = Vec::new();
+    for (fitted, other) in [(0, 1), (1, 0)] {
+        let curve = curve("half", "half", &halves[fitted])?;
+        let (fitted_on, s) = (halves[fitted].people, &halves[other]);
+        rows.extend(RATES.map(|target| {
+            let found = FmrPoint::measure(s.people, s.pairs, &s.top, curve.threshold(target));
+            Held { fitted_on, people: s.people, pairs: s.pairs, target, found }
+        }));
+    }
+    Ok(rows)
+}
+
+fn report_check(rows: &[Held], json: bool, out: &mut dyn Write) -> Result<Exit, CliError> {
+    if json {
+        let row = |r: &Held| {
+            json!({
+                "fitted_on": r.fitted_on, "measured_on": r.people, "pairs": r.pairs, "target_fmr": r.target,
+                "threshold": r.found.score, "fmr": r.found.fmr, "fmr_interval_95": [r.found.low, r.found.high],
+            })
+        };
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        writeln!(out, "{}", json!({ "schema": "till.people-tune-check/1", "rows": rows }))?;
+        return Ok(Exit::Ok);
+    }
+    for (i, r) in rows.iter().enumerate() {
+        if i % RATES.len() == 0 {
+            writeln!(
+                out,
+                "measured on {} people, held to {} others and their {} pairs",
+                r.fitted_on, r.people, r.pairs
+            )?;
+            writeln!(out, "{:>10} {:>10} {:>10}  95 %", "FMR", "threshold", "came to")?;
+        }
+        let f = &r.found;
+        writeln!(out, "{:>10.0e} {:>10.3} {:>10.1e}  {:.1e} to {:.1e}", r.target, f.score, f.fmr, f.low, f.high)?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::people::metrics::Random;
+    use crate::vision::face::embed::normalise;
+
+    /// People whose vectors are drawn evenly, every second one's with something in common of that weight.
+    fn people(common: f32) -> Vectors {
+        let mut random = Random::new(11);
+        (0..1600u32)
+            .map(|i| {
+                let mut v: Vec<f32> =
+                    (0..12).map(|_| (0..4).map(|_| random.below(1000) as f32 / 500.0 - 1.0).sum()).collect();
+                v[0] += if i / 2 % 2 == 1 { common } else { 0.0 };
+                normalise(&mut v);
+                (i / 2, v)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_half_of_the_people_is_held_to_the_other() {
+        let rows = held_out(&people(0.0)).unwrap();
+        assert_eq!((rows.len(), rows[0].fitted_on, rows[0].people), (2 * RATES.len(), 400, 400));
+        assert_eq!(rows[0].pairs, 800 * 798 / 2);
+        for r in rows.iter().filter(|r| r.target >= 1e-3) {
+            let share = r.found.fmr / r.target;
+            let inside = r.found.low <= r.found.fmr && r.found.fmr <= r.found.high;
+            assert!((0.8..1.25).contains(&share) && inside, "{share}");
+        }
+        // Those who are more alike break the others' promise, and theirs is too strict for the others.
+        let rows = held_out(&people(2.0)).unwrap();
+        assert!(rows[0].found.fmr > 2.0 * rows[0].target && rows[4].found.fmr < rows[4].target / 2.0);
+        let mut out = Vec::new();
+        report_check(&rows, false, &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().starts_with("measured on 400 people, held to 400 others"));
+    }
 }

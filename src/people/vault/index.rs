@@ -45,6 +45,8 @@ pub struct Index {
     pub next: u32,
     /// By rising number.
     pub entries: Vec<Entry>,
+    /// The secret that every template was turned by; a vault without one ends with its entries.
+    pub projection: Option<Key>,
 }
 
 /// What an index file holds.
@@ -67,7 +69,8 @@ impl Index {
         if self.entries.len() > PEOPLE_MAX {
             return Err(full());
         }
-        let length = HEAD_BYTES + self.entries.len() * ENTRY_BYTES;
+        let secret = self.projection.as_ref().map_or(&[][..], |secret| secret.bytes());
+        let length = HEAD_BYTES + self.entries.len() * ENTRY_BYTES + secret.len();
         let mut plain = Zeroizing::new(Vec::with_capacity(length));
         plain.extend_from_slice(&self.vault);
         plain.extend_from_slice(&self.generation.to_le_bytes());
@@ -79,6 +82,7 @@ impl Index {
             plain.extend_from_slice(&entry.used_day.to_le_bytes());
             plain.extend_from_slice(&entry.wrapped);
         }
+        plain.extend_from_slice(secret);
         let sealed_length = u32::try_from(length + OVERHEAD_BYTES).map_err(|_| full())?;
         let mut file = Vec::with_capacity(HEADER_BYTES + length + OVERHEAD_BYTES);
         file.extend_from_slice(MAGIC);
@@ -116,7 +120,8 @@ impl Index {
             let (number, version, used_day, wrapped) = (f.u32()?, f.u64()?, f.u32()?, f.take()?);
             entries.push(Entry { number, version, used_day, wrapped });
         }
-        f.0.is_empty().then_some(Self { vault, generation, next, entries })
+        let projection = if f.0.is_empty() { None } else { Some(Key::of(f.0)?) };
+        Some(Self { vault, generation, next, entries, projection })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The vault on a folder: opening with recovery, every change as one commit of the index.
 
+mod projected;
+
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -102,7 +104,7 @@ impl Vault {
             },
         };
         let vault = seal::random()?;
-        let index = Index { vault, generation: 1, next: 1, entries: Vec::new() };
+        let index = Index { vault, generation: 1, next: 1, entries: Vec::new(), projection: None };
         let mut file = index.encode(&key)?;
         file.resize(file.len().next_multiple_of(GROW_BYTES), 0);
         born(&mut *fs, UNBORN[0], SLOTS[0], &file)?;
@@ -255,7 +257,7 @@ impl Vault {
     /// # Errors
     /// [`VaultErrorKind::Exists`] without `replace`, [`VaultErrorKind::Invalid`], or what the file system said.
     pub fn put(&mut self, record: &Record, replace: bool) -> Result<u32, VaultError> {
-        let mut plain = record.encode()?;
+        let mut plain = self.turned(record).as_ref().unwrap_or(record).encode()?;
         self.heal()?;
         let old = match self.find(&record.id) {
             Ok(_) if !replace => {
@@ -268,10 +270,7 @@ impl Vault {
         let mut index = self.index.clone();
         index.generation += 1;
         let (number, version) = (old.unwrap_or(index.next), index.generation);
-        let about = self.about(number, version);
-        let key = Key::draw()?;
-        let sealed = key.seal(&about, &mut plain)?;
-        let wrapped = self.wrap(&self.key, &key, &about)?;
+        let (wrapped, file) = self.close(number, version, &mut plain)?;
         let replaced = match index.entries.iter_mut().find(|e| e.number == number) {
             Some(entry) => {
                 let before = entry.version;
@@ -287,8 +286,7 @@ impl Vault {
             }
         };
         let name = file_name(number, version);
-        let written = whole(&mut *self.fs, &name, &[RECORD_MAGIC.as_slice(), &sealed].concat())
-            .and_then(|()| self.commit(index, None));
+        let written = whole(&mut *self.fs, &name, &file).and_then(|()| self.commit(index, None));
         if let Err(error) = written {
             // Where it is not known which index the disk has, opening decides about the record, too.
             if !self.poisoned {
@@ -301,6 +299,19 @@ impl Vault {
             let _ = self.wipe(&file_name(number, before));
         }
         Ok(number)
+    }
+
+    /// Closes a record under a key of its own: the key, wrapped, and the bytes of the record's file.
+    fn close(
+        &self,
+        number: u32,
+        version: u64,
+        plain: &mut [u8],
+    ) -> Result<([u8; super::index::WRAPPED_BYTES], Vec<u8>), VaultError> {
+        let about = self.about(number, version);
+        let key = Key::draw()?;
+        let sealed = key.seal(&about, plain)?;
+        Ok((self.wrap(&self.key, &key, &about)?, [RECORD_MAGIC.as_slice(), &sealed].concat()))
     }
 
     /// Ends these people: their keys are written over, then their records. Numbers that are not there are ignored.

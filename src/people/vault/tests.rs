@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::index::{Index, Read};
 use super::seal::Key;
 use super::*;
+use crate::gallery::Precision;
 use crate::outbox::fault::{Fault, FaultDisk};
+use crate::people::members::Members;
 use crate::people::metrics::Random;
 
 /// A unit vector that is nobody else's.
@@ -85,6 +87,57 @@ fn who_was_put_is_there_until_deleted() {
     let ids: Vec<String> = open(&disk).unwrap().people().map(|p| p.record.unwrap().id.clone()).collect();
     assert_eq!(ids, ["ben", "carl"]);
     assert_eq!(format!("{:?} {:?}", ben, v), "Record(4 templates) Vault(2 people)");
+}
+
+/// A protected vault knows the people it knew; what is copied out of it is known nowhere else, nor there once the secret
+/// is another one.
+#[test]
+fn templates_are_turned_and_turned_anew_and_nobody_enrols_again() {
+    let network = "ab".repeat(32);
+    let nearest = |vault: &Vault, probe: &[f32]| {
+        let members = Members::load(vault, &network, 24, Precision::F32);
+        members.gallery.search(probe).unwrap().best.map(|b| (b.id, (b.score * 1e5).round() / 1e5))
+    };
+    let disk = FaultDisk::default();
+    let mut v = vault(&disk);
+    v.put(&record("anna", 1), false).unwrap();
+    let probe = record("anna", 1).templates[0].vector.clone();
+    assert!(!v.is_protected() && nearest(&v, &probe) == Some((1, 1.0)));
+    let mut copies = vec![v.find("anna").unwrap().record.unwrap()];
+    for _ in 0..2 {
+        assert_eq!(v.protect().unwrap(), 1);
+        drop(v);
+        v = open(&disk).unwrap();
+        assert!(v.is_protected() && nearest(&v, &probe) == Some((1, 1.0)));
+        copies.push(v.find("anna").unwrap().record.unwrap());
+    }
+    assert_eq!(records(&disk).len(), 1, "the old records are gone");
+    v.put(&record("ben", 2), false).unwrap();
+    let ben = record("ben", 2).templates[3].vector.clone();
+    assert_eq!((nearest(&v, &ben), nearest(&v, &probe)), (Some((2, 1.0)), Some((1, 1.0))));
+    v.rotate().unwrap();
+    assert_eq!(nearest(&v, &ben), Some((2, 1.0)), "the secret outlives the device key");
+    // The same person's vectors, plain and under two secrets, have nothing to do with each other.
+    for (i, a) in copies.iter().enumerate() {
+        for b in &copies[..i] {
+            assert_ne!(a.templates[0].network, b.templates[0].network);
+            let cosine = crate::gallery::search::dot(&a.templates[0].vector, &b.templates[0].vector);
+            assert!(cosine.abs() < 0.8, "24 values: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn a_vault_with_a_damaged_record_is_not_protected_by_halves() {
+    let disk = FaultDisk::default();
+    let mut v = vault(&disk);
+    v.put(&record("anna", 1), false).unwrap();
+    v.put(&record("ben", 2), false).unwrap();
+    let before = records(&disk);
+    disk.damage(&before[1], |bytes| bytes[40] ^= 1);
+    assert_eq!(v.protect().unwrap_err().kind, VaultErrorKind::Tampered);
+    assert!(!v.is_protected() && records(&disk) == before);
+    assert_eq!(v.find("anna").unwrap().record.unwrap(), record("anna", 1));
 }
 
 #[test]
