@@ -12,6 +12,9 @@ pub mod config;
 pub mod capture;
 // Tensors to tensors: manifests and the backends that run a model. Knows nothing of pictures.
 pub mod engine;
+// Serial devices: bytes in and out without waiting, for the POS's port and for scales.
+#[forbid(unsafe_code)]
+pub mod tty;
 // Lines and load cell to debounced `trigger::TriggerEvent`s.
 #[forbid(unsafe_code)]
 pub mod trigger;
@@ -30,7 +33,7 @@ pub mod people;
 // The pure core: a session, its cart, the catalogue and every decision. No thread, file, clock or socket.
 #[forbid(unsafe_code)]
 pub mod checkout;
-// The serial port at our end of the link: bytes to and from the other end, endpoint and outbox joined.
+// Our end of the link: endpoint, outbox and inbox joined, over a tty.
 #[forbid(unsafe_code)]
 pub mod port;
 // The core joined with its books and triggers: what every driver turns.

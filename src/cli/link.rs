@@ -12,6 +12,7 @@ use crate::conform::player::keyed::{Key, Secrets};
 use crate::conform::{self, Level, Plan, TtyLine, loopback};
 use crate::port::{PortError, PortErrorKind, key_file};
 use crate::runtime::parts;
+use crate::tty::TtyError;
 
 /// The serial line to the POS: is it there, is it right, does the POS keep to the specification.
 #[derive(Debug, Args)]
@@ -155,7 +156,7 @@ fn open(port: &PortArgs, restart: Option<String>) -> Result<TtyLine, CliError> {
 }
 
 fn lost(port: &PortArgs, error: &std::io::Error) -> CliError {
-    CliError::new(Exit::Missing, PortError::io(port.port.display().to_string(), error).to_string())
+    CliError::new(Exit::Missing, TtyError::io(port.port.display().to_string(), error).to_string())
 }
 
 fn run_ping(args: &PingArgs, out: &mut dyn Write) -> Result<Exit, CliError> {

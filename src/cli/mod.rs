@@ -24,6 +24,7 @@ pub mod eval_verify;
 pub mod exit;
 pub mod faces;
 pub mod footage;
+pub mod gpio;
 pub mod link;
 pub mod link_key;
 pub mod outbox;
@@ -33,6 +34,7 @@ pub mod pos;
 pub mod replay;
 pub mod report_tray;
 pub mod run;
+pub mod scale;
 pub mod sim;
 pub mod snap;
 pub mod status;
@@ -61,6 +63,10 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show what the tray camera sees, or collect its pictures
     Snap(snap::SnapArgs),
+    /// The load cell: watch, tare, calibrate
+    Scale(scale::ScaleArgs),
+    /// The presence line: watch it move and bounce
+    Gpio(gpio::GpioArgs),
     /// Run the reference POS at the other end of the serial line
     Pos(pos::PosArgs),
     /// Play recorded sessions in lock-step; the same input gives the same bytes
@@ -116,6 +122,8 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(&args),
         Command::Snap(args) => snap::run(&args, out),
+        Command::Scale(args) => scale::run(&args, out),
+        Command::Gpio(args) => gpio::run(&args, out),
         Command::Pos(args) => pos::run(&args, out),
         Command::Replay(args) => replay::run(&args, out),
         Command::Sim(args) => sim::run(&args, out),

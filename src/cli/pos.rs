@@ -16,6 +16,7 @@ use crate::pos::screen::view::View;
 use crate::pos::{Keys, Pos, PosEvent, Press, PriceList};
 use crate::runtime::supervisor::{SignalPost, ends};
 use crate::runtime::{clock, logger, parts};
+use crate::tty::TtyErrorKind;
 
 /// How long the POS naps when nothing moved.
 const NAP: Duration = Duration::from_millis(5);
@@ -115,7 +116,7 @@ pub fn run(args: &PosArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
                     pos.reconnected(now_ms);
                     told = None;
                 }
-                Err(error) if error.kind == PortErrorKind::Denied => {
+                Err(error) if error.kind == TtyErrorKind::Denied => {
                     return Err(CliError::new(Exit::Missing, error.to_string()));
                 }
                 Err(error) => {

@@ -47,6 +47,9 @@ fn faults(status: &Status) -> Vec<String> {
     for camera in status.cameras.iter().filter(|camera| !camera.delivers()) {
         faults.push(format!("camera {} is {}", camera.role, camera.state));
     }
+    for error in status.trigger.iter().flat_map(|trigger| [&trigger.line_error, &trigger.scale_error]) {
+        faults.extend(error.clone());
+    }
     if status.engine.backend == "none" {
         faults.push("no engine works: staff mode".into());
     }
@@ -104,6 +107,15 @@ fn text(status: &Status) -> String {
             ),
         );
     }
+    if let Some(trigger) = &status.trigger {
+        if let Some(place) = &trigger.line {
+            line("presence", format!("{place}: {}", if trigger.presence { "somebody is there" } else { "nobody" }));
+        }
+        if let Some(place) = &trigger.scale {
+            let load = trigger.grams.map_or_else(|| "no reading".to_owned(), |grams| format!("{grams} g"));
+            line("scale", format!("{place}: {load}"));
+        }
+    }
     let link = &status.link;
     let up = if link.up { "up" } else { "down" };
     line(
@@ -124,6 +136,7 @@ fn text(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::status::TriggerStatus;
 
     #[test]
     fn each_fault_is_named_and_a_healthy_counter_has_none() {
@@ -134,10 +147,17 @@ mod tests {
         status.outbox.error = Some("books: no room".into());
         status.engine.backend = "none".into();
         status.outbox.renewed = 1;
+        let scale_error = Some("iio hx711: the load cell is not connected".into());
+        status.trigger = Some(TriggerStatus { scale: Some("iio hx711".into()), scale_error, ..Default::default() });
         let text = text(&status);
-        for word in
-            ["FAULT      books: no room", "FAULT      the POS does not answer", "staff mode", "begun anew 1 times"]
-        {
+        for word in [
+            "FAULT      iio hx711: the load cell",
+            "iio hx711: no reading",
+            "FAULT      books: no room",
+            "FAULT      the POS does not answer",
+            "staff mode",
+            "begun anew 1 times",
+        ] {
             assert!(text.contains(word), "{text}");
         }
     }

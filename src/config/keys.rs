@@ -65,6 +65,16 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("face.camera", "tray.camera", "The camera for members; leave the section out where there is none."),
     ("face.engine", "face.engine", "The engines that find a face and tell whose it is."),
     ("trigger", "trigger", "The presence line and the load cell."),
+    (
+        "trigger.presence",
+        "trigger.presence",
+        "The presence line, with source \"devices\"; leave the section out where there is none.",
+    ),
+    (
+        "trigger.scale",
+        "trigger.scale",
+        "The load cell, with source \"devices\"; leave the section out where there is none.",
+    ),
     ("checkout", "checkout", "When a cart is stable enough to be charged."),
     ("port", "port", "The serial port to the POS."),
     ("link", "link", "What is said over the serial port, and to whom."),
@@ -126,12 +136,24 @@ pub const KEYS: &[Key] = &[
     key("face.engine", "detector", "Folder of the engine that finds faces.", "", Path, Fallback::Text("/usr/share/till/engines/face-mtcnn")),
     key("face.engine", "embedder", "Folder of the engine that tells faces apart, with the error rates measured for it (fmr.json).", "", Path, Fallback::Text("/usr/share/till/engines/face-mobilefacenet")),
 
-    key("trigger", "source", "Where lines and weight come from.", "", Words(&["none", "script"]), Fallback::Text("none")),
+    key("trigger", "source", "Where lines and weight come from.", "", Words(&["none", "script", "devices"]), Fallback::Text("none")),
     key("trigger", "script", "Script that is played when source is \"script\".", "", Path, Fallback::None),
     key("trigger", "debounce_ms", "A line counts as changed after it has kept its level for this long.", "ms", Int(0, 1000), Fallback::Int(30)),
     key("trigger", "quiet_g", "The scale is quiet while its readings stay within this range.", "g", Int(0, 1000), Fallback::Int(3)),
     key("trigger", "quiet_ms", "And for this long.", "ms", Int(0, 10_000), Fallback::Int(300)),
     key("trigger", "load_present_g", "More than this on the tray counts as somebody being there.", "g", Int(1, 10_000), Fallback::Int(5)),
+
+    key("trigger.presence", "line", "Name of the GPIO line, as gpioinfo shows it; or chip and offset.", "", Text("the name of a line"), Fallback::None),
+    key("trigger.presence", "chip", "Device of the GPIO chip.", "", Path, Fallback::None),
+    key("trigger.presence", "offset", "Number of the line on chip.", "", Int(0, 65_535), Fallback::None),
+    key("trigger.presence", "active_low", "A low level means that somebody is there.", "", Bool, Fallback::Bool(false)),
+    key("trigger.presence", "pull", "What holds the line while nothing drives it; kernels before 5.5 know none but as-is.", "", Words(&["as-is", "up", "down"]), Fallback::Text("as-is")),
+
+    key("trigger.scale", "kind", "A bridge converter on the kernel's IIO, or a scale with Mettler Toledo's continuous or A&D's standard output on a serial line.", "", Words(&["iio", "toledo", "and"]), Fallback::Required),
+    key("trigger.scale", "device", "Name of the converter, such as hx711; auto takes the only one.", "", Text("the name of a converter"), Fallback::Text("auto")),
+    key("trigger.scale", "path", "The serial device of the scale.", "", Path, Fallback::Text("/dev/till/scale")),
+    key("trigger.scale", "baud", "Its speed.", "baud", Numbers(&[1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200]), Fallback::Int(9_600)),
+    key("trigger.scale", "max_g", "More than this it can't weigh: the shopper is told, and nothing is sold.", "g", Int(100, 100_000), Fallback::Int(15_000)),
 
     key("checkout", "settle_ms", "A cart is offered after it has not changed for this long.", "ms", Int(100, 30_000), Fallback::Int(800)),
     key("checkout", "votes_min", "Frames that must agree on a line before it counts.", "frames", Int(1, 100), Fallback::Int(5)),

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Backend, CameraSource, TriggerSource};
+use crate::config::{Backend, CameraSource, ScaleProtocol, ScaleSource, TriggerSource};
 
 const LEAST: &str = "[tray.camera]\ntest = true\n[tray.engine]\ndir = \"engines/demo\"\n";
 
@@ -205,6 +205,30 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
     // A mistake in a later file is told with that file and its own line.
     let e = load(&[LEAST, "", "[port]\n\nbaud = 1\n"]).unwrap_err();
     assert!(e.to_string().starts_with("/etc/till/conf.d/20-counter.toml:3: port.baud: found 1;"), "{e}");
+}
+
+#[test]
+fn lines_and_scales_are_named_once_and_only_where_they_are_read() {
+    let devices = "[trigger]\nsource = \"devices\"\n";
+    let presence = "[trigger.presence]\nchip = \"/dev/gpiochip1\"\noffset = 12\npull = \"up\"\n";
+    let scale = "[trigger.scale]\nkind = \"toledo\"\nbaud = 4800\n";
+    let config = load(&[&format!("{LEAST}{devices}{presence}{scale}")]).unwrap();
+    assert!(config.trigger.source.has_scale());
+    let TriggerSource::Devices { presence: Some(line), scale: Some(found) } = config.trigger.source else { panic!() };
+    assert_eq!((line.place.to_string().as_str(), line.pull_up), ("/dev/gpiochip1 line 12", Some(true)));
+    let path = PathBuf::from("/dev/till/scale");
+    assert_eq!(found.source, ScaleSource::Serial { path, baud: 4_800, protocol: ScaleProtocol::Toledo });
+    for (text, key) in [
+        (devices.to_owned(), "trigger.source"),
+        (scale.to_owned(), "trigger.source"),
+        (format!("{devices}[trigger.presence]\noffset = 3\n"), "trigger.presence.chip"),
+        (format!("{devices}{presence}line = \"GPIO09\"\n"), "trigger.presence.line"),
+        (format!("{devices}[trigger.scale]\nkind = \"iio\"\nbaud = 4800\n"), "trigger.scale.baud"),
+        (format!("{devices}{scale}device = \"hx711\"\n"), "trigger.scale.device"),
+        (format!("{devices}[trigger.scale]\nmax_g = 3000\n"), "trigger.scale.kind"),
+    ] {
+        assert_eq!(error(&text).key, key, "{text}");
+    }
 }
 
 #[test]

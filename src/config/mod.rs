@@ -208,6 +208,92 @@ pub enum TriggerSource {
     None,
     /// A script.
     Script(PathBuf),
+    /// The box's own.
+    Devices {
+        /// The presence line, if there is one.
+        presence: Option<Presence>,
+        /// The load cell, if there is one.
+        scale: Option<Scale>,
+    },
+}
+
+impl TriggerSource {
+    /// Whether the load on the tray is known.
+    pub fn has_scale(&self) -> bool {
+        matches!(self, Self::Script(_) | Self::Devices { scale: Some(_), .. })
+    }
+}
+
+/// The presence line and how it is wired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Where it is.
+    pub place: LinePlace,
+    /// Low means that somebody is there.
+    pub active_low: bool,
+    /// What holds the line while nobody drives it, up or down; `None` leaves it as the board has it.
+    pub pull_up: Option<bool>,
+}
+
+/// Where a line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinePlace {
+    /// The name that the device tree gives it; it must be there once.
+    Named(String),
+    /// A chip's device and the line's number on it.
+    At(PathBuf, u32),
+}
+
+impl fmt::Display for LinePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "line {name}"),
+            Self::At(chip, offset) => write!(f, "{} line {offset}", chip.display()),
+        }
+    }
+}
+
+/// Which load cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// Where it is.
+    pub source: ScaleSource,
+    /// More than this it can't weigh, grams.
+    pub max_g: i32,
+}
+
+/// Where a load cell is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScaleSource {
+    /// A converter on IIO, by its name; `auto` is the only one.
+    Iio(String),
+    /// A scale on a serial line.
+    Serial {
+        /// The tty.
+        path: PathBuf,
+        /// Its speed.
+        baud: u32,
+        /// What it speaks.
+        protocol: ScaleProtocol,
+    },
+}
+
+impl fmt::Display for ScaleSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Iio(name) => write!(f, "iio {name}"),
+            Self::Serial { path, .. } => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What a scale says over its line without being asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaleProtocol {
+    /// Mettler Toledo's continuous output, which many other makers offer.
+    Toledo,
+    /// A&D's standard output.
+    And,
 }
 
 /// Lines and load cell.

@@ -189,6 +189,52 @@ pub struct Trigger {
     /// More than this on the tray counts as somebody being there.
     /// Unit: g. Default: 5.
     pub load_present_g: Field<i64>,
+    /// `[trigger.presence]`
+    pub presence: Option<Presence>,
+    /// `[trigger.scale]`
+    pub scale: Option<Scale>,
+}
+
+/// `[trigger.presence]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Presence {
+    /// Name of the GPIO line, as gpioinfo shows it; or chip and offset.
+    /// Default: none.
+    pub line: Field<String>,
+    /// Device of the GPIO chip.
+    /// Default: none.
+    pub chip: Field<String>,
+    /// Number of the line on chip.
+    /// Default: none.
+    pub offset: Field<i64>,
+    /// A low level means that somebody is there.
+    /// Default: false.
+    pub active_low: Field<bool>,
+    /// What holds the line while nothing drives it; kernels before 5.5 know none but as-is.
+    /// Default: "as-is".
+    pub pull: Field<String>,
+}
+
+/// `[trigger.scale]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scale {
+    /// A bridge converter on the kernel's IIO, or a scale with Mettler Toledo's continuous or A&D's standard output on a serial line.
+    /// Default: none, it must be written.
+    pub kind: Field<String>,
+    /// Name of the converter, such as hx711; auto takes the only one.
+    /// Default: "auto".
+    pub device: Field<String>,
+    /// The serial device of the scale.
+    /// Default: "/dev/till/scale".
+    pub path: Field<String>,
+    /// Its speed.
+    /// Unit: baud. Default: 9600.
+    pub baud: Field<i64>,
+    /// More than this it can't weigh: the shopper is told, and nothing is sold.
+    /// Unit: g. Default: 15000.
+    pub max_g: Field<i64>,
 }
 
 /// `[checkout]`

@@ -51,6 +51,11 @@ struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// Another section of the same files.
+    fn beside(&self, name: &'static str) -> Self {
+        Self { sources: self.sources, name }
+    }
+
     /// The list names every field (a test walks through all of them), so input can't reach the panic.
     fn key(&self, name: &str) -> &'static Key {
         keys::of(self.name).find(|k| k.name == name).expect("each field is in the list of keys")
@@ -227,14 +232,28 @@ fn engine(s: &Section, raw: &raw::Engine) -> Result<Engine> {
 }
 
 fn trigger(s: &Section, raw: &raw::Trigger) -> Result<Trigger> {
-    let source = match (s.text("source", &raw.source)?, &raw.script) {
+    let word = s.text("source", &raw.source)?;
+    let source = match (word, &raw.script) {
         ("script", Some(_)) => TriggerSource::Script(s.path("script", &raw.script)?),
         ("script", None) => return Err(s.missing("script")),
         (_, Some(_)) => {
-            let found = "found beside source \"none\"".to_owned();
+            let found = format!("found beside source {word:?}");
             return Err(s.error(Kind::Conflict, "script", &raw.script, found, "beside source = \"script\" only"));
         }
-        (_, None) => TriggerSource::None,
+        ("devices", None) if raw.presence.is_none() && raw.scale.is_none() => {
+            let found = "found \"devices\" without any".to_owned();
+            let allowed = "beside [trigger.presence] or [trigger.scale]";
+            return Err(s.error(Kind::Conflict, "source", &raw.source, found, allowed));
+        }
+        ("devices", None) => TriggerSource::Devices {
+            presence: raw.presence.as_ref().map(|raw| presence(&s.beside("trigger.presence"), raw)).transpose()?,
+            scale: raw.scale.as_ref().map(|raw| scale(&s.beside("trigger.scale"), raw)).transpose()?,
+        },
+        _ if raw.presence.is_some() || raw.scale.is_some() => {
+            let found = format!("found {word:?} beside a section of devices");
+            return Err(s.error(Kind::Conflict, "source", &raw.source, found, "\"devices\""));
+        }
+        _ => TriggerSource::None,
     };
     Ok(Trigger {
         source,
@@ -243,6 +262,59 @@ fn trigger(s: &Section, raw: &raw::Trigger) -> Result<Trigger> {
         quiet_ms: s.int("quiet_ms", &raw.quiet_ms)?,
         load_present_g: s.int("load_present_g", &raw.load_present_g)?,
     })
+}
+
+/// A line is named, or found by chip and offset.
+fn presence(s: &Section, raw: &raw::Presence) -> Result<Presence> {
+    let place = match (&raw.line, &raw.chip, &raw.offset) {
+        (Some(_), None, None) => LinePlace::Named(s.text("line", &raw.line)?.to_owned()),
+        (None, Some(_), Some(_)) => LinePlace::At(s.path("chip", &raw.chip)?, s.int("offset", &raw.offset)?),
+        (None, None, None) => return Err(s.missing("line")),
+        (None, None, Some(_)) => return Err(s.missing("chip")),
+        (None, Some(_), None) => return Err(s.missing("offset")),
+        (Some(_), ..) => {
+            let found = "found beside chip or offset".to_owned();
+            return Err(s.error(Kind::Conflict, "line", &raw.line, found, "line, or chip and offset"));
+        }
+    };
+    let pull_up = match s.text("pull", &raw.pull)? {
+        "up" => Some(true),
+        "down" => Some(false),
+        _ => None,
+    };
+    Ok(Presence { place, active_low: s.switch("active_low", &raw.active_low), pull_up })
+}
+
+fn scale(s: &Section, raw: &raw::Scale) -> Result<Scale> {
+    let max_g = s.int("max_g", &raw.max_g)?;
+    let protocol = match s.text("kind", &raw.kind)? {
+        "toledo" => Some(ScaleProtocol::Toledo),
+        "and" => Some(ScaleProtocol::And),
+        _ => None,
+    };
+    let source = match protocol {
+        Some(protocol) => {
+            if raw.device.is_some() {
+                let found = "found beside a scale on a serial line".to_owned();
+                return Err(s.error(Kind::Conflict, "device", &raw.device, found, "beside kind = \"iio\" only"));
+            }
+            ScaleSource::Serial { path: s.path("path", &raw.path)?, baud: s.int("baud", &raw.baud)?, protocol }
+        }
+        None => {
+            for (name, at) in [
+                ("path", raw.path.as_ref().map(|f| f.span().start)),
+                ("baud", raw.baud.as_ref().map(|f| f.span().start)),
+            ] {
+                if at.is_some() {
+                    let key = format!("{}.{name}", s.name);
+                    let allowed = "beside a scale on a serial line only";
+                    return Err(s.sources.error(Kind::Conflict, at, key, "found beside kind \"iio\"", allowed));
+                }
+            }
+            ScaleSource::Iio(s.text("device", &raw.device)?.to_owned())
+        }
+    };
+    Ok(Scale { source, max_g })
 }
 
 fn checkout(s: &Section, raw: &raw::Checkout) -> Result<Checkout> {

@@ -12,7 +12,7 @@ use till_link::message::JPEG_BYTES_MAX;
 use till_link::{Attention, Phase, Role, SaleId, Security, Sku, ToPos, ToTill};
 
 use crate::checkout::{Catalogue, Core, Effect, FaceSaid, Health, Input, RunsOn, Settings, View};
-use crate::config::{Config, TriggerSource};
+use crate::config::Config;
 use crate::outbox::{Limits, Log, LogError, LogErrorKind, StdFs};
 use crate::port::{Books, Incoming, PortError, PortErrorKind, Wire, recovery};
 use crate::trigger::{Debounce, RawEvent, Scale, TriggerEvent};
@@ -50,7 +50,7 @@ impl Rules {
                 load_present_g: trigger.load_present_g,
                 // A load that only trembles must not take an offer back.
                 hold_g: trigger.quiet_g.saturating_mul(3).max(10),
-                scale: trigger.source != TriggerSource::None,
+                scale: trigger.source.has_scale(),
                 members: config.face.is_some(),
             },
             debounce_ms: trigger.debounce_ms,

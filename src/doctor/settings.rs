@@ -86,7 +86,7 @@ pub(super) fn labels(site: &Site) -> Seen {
 
 pub(super) fn mass(site: &Site) -> Seen {
     let config = site.settings()?;
-    if config.trigger.source == crate::config::TriggerSource::None {
+    if !config.trigger.source.has_scale() {
         return skipped("there is no scale");
     }
     let catalogue = read_catalogue(site, config).map_err(|_| Answer::skipped("the catalogue can't be read"))?;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::outbox::{LogError, LogErrorKind};
+use crate::tty::{TtyError, TtyErrorKind};
 
 /// Decides what happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,21 +40,17 @@ impl PortError {
     pub fn new(kind: PortErrorKind, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, place: place.into(), message: message.into() }
     }
+}
 
-    /// What opening or using device `place` reported.
-    pub fn io(place: impl Into<String>, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind as K;
-        let (kind, message) = match error.kind() {
-            K::NotFound => (PortErrorKind::Missing, format!("no such device ({error}); is the cable plugged in?")),
-            K::WouldBlock | K::ResourceBusy => {
-                (PortErrorKind::Busy, "the port is busy: another program has it open".to_owned())
-            }
-            K::PermissionDenied => {
-                (PortErrorKind::Denied, format!("not permitted ({error}); add the user to group dialout"))
-            }
-            _ => (PortErrorKind::Lost, error.to_string()),
+impl From<TtyError> for PortError {
+    fn from(error: TtyError) -> Self {
+        let kind = match error.kind {
+            TtyErrorKind::Missing => PortErrorKind::Missing,
+            TtyErrorKind::Busy => PortErrorKind::Busy,
+            TtyErrorKind::Denied => PortErrorKind::Denied,
+            TtyErrorKind::Lost => PortErrorKind::Lost,
         };
-        Self::new(kind, place, message)
+        Self::new(kind, error.place, error.message)
     }
 }
 

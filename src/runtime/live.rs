@@ -19,12 +19,13 @@ use crate::config::{CameraSource, Config, TriggerSource};
 use crate::counter::{Counter, Guided};
 use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
 use crate::runtime::control::Control;
+use crate::runtime::devices::Devices;
 use crate::runtime::eye::{Better, Eye, EyeStats, Offered};
 use crate::runtime::face::Face;
 use crate::runtime::heart::Heart;
 use crate::runtime::plans::Watcher;
 use crate::runtime::status::{
-    self, CameraStatus, LinkStatus, OutboxStatus, Running, SessionStatus, Status, ThreadStatus,
+    self, CameraStatus, LinkStatus, OutboxStatus, Running, SessionStatus, Status, ThreadStatus, TriggerStatus,
 };
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts, triggers};
 use crate::trigger::RawEvent;
@@ -55,6 +56,8 @@ pub enum ToCounter {
     Engine(Running),
     /// No engine works; the last one's failure.
     EngineFailed(String),
+    /// How lines and scale are.
+    Devices(TriggerStatus),
     /// What lies in quarantine.
     Quarantined(Vec<String>),
     /// The answer to a shopper's question, who is it.
@@ -85,7 +88,7 @@ impl Live {
         let now_ms = clock::monotonic_ms();
         let catalogue = parts::catalogue(config)?;
         let script = match &config.trigger.source {
-            TriggerSource::None => None,
+            TriggerSource::None | TriggerSource::Devices { .. } => None,
             TriggerSource::Script(file) => Some(
                 Script::load(file)
                     .map_err(|error| RuntimeError::new(RuntimeErrorKind::Config, "trigger", error.to_string()))?,
@@ -197,7 +200,11 @@ impl Live {
         }
         live.spawn("triggers", {
             let (stop, camera, out, done) = (Arc::clone(&stop), Arc::clone(&camera), to_counter, script_done);
-            move || triggers::run(script.as_ref(), &camera, &out, &trigger_heart, &done, &stop)
+            let mut devices = Devices::of(config);
+            move || match &mut devices {
+                Some(devices) => devices.run(&out, &trigger_heart, &stop),
+                None => triggers::run(script.as_ref(), &camera, &out, &trigger_heart, &done, &stop),
+            }
         })?;
         let desk = Desk {
             counter,
@@ -371,6 +378,7 @@ impl Desk {
                     reason: Some(reason),
                 });
             }
+            ToCounter::Devices(told) => self.status().trigger = Some(told),
             ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
             ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
             ToCounter::Enrol(question, guided) => self.counter.enrolled(question, guided),
@@ -408,7 +416,7 @@ impl Desk {
                 self.open_wait_ms = *REOPEN_MS.start();
                 self.counter.reconnected(now_ms);
             }
-            Err(error) => self.port_failed(now_ms, error),
+            Err(error) => self.port_failed(now_ms, error.into()),
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod devices;
 pub mod error;
 pub mod eye;
 pub mod face;

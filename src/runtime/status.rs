@@ -27,6 +27,9 @@ pub struct Status {
     pub engine: EngineStatus,
     /// The cameras.
     pub cameras: Vec<CameraStatus>,
+    /// Presence line and scale; absent where a script plays them, or there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerStatus>,
     /// What recognises members; absent without a face camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face: Option<FaceStatus>,
@@ -143,6 +146,23 @@ pub struct CameraStatus {
     pub gaps: u64,
     /// Openings after the first.
     pub reopened: u64,
+}
+
+/// Presence line and scale.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerStatus {
+    /// Which line, if there is one.
+    pub line: Option<String>,
+    /// Its level: somebody is there.
+    pub presence: bool,
+    /// Why it can't be read.
+    pub line_error: Option<String>,
+    /// Which scale, if there is one.
+    pub scale: Option<String>,
+    /// Its last reading, grams.
+    pub grams: Option<i32>,
+    /// Why it can't be read.
+    pub scale_error: Option<String>,
 }
 
 /// What recognises members.

@@ -1,12 +1,18 @@
 //! Lines and load cell to events. Debounce and stability are pure: raw levels and readings come in with
-//! their time, [`TriggerEvent`]s go out. Sources know neither. Read next: `debounce`, `scale`, `script`.
+//! their time, [`TriggerEvent`]s go out. Sources know neither. Read next: `debounce`, `scale`, then the sources:
+//! `line`, `cell`, `script`.
 
+pub mod bounce;
+pub mod cell;
 pub mod debounce;
+pub mod error;
 pub mod event;
+pub mod line;
 pub mod scale;
 pub mod script;
 
 pub use debounce::Debounce;
+pub use error::{TriggerError, TriggerErrorKind};
 pub use event::TriggerEvent;
 pub use scale::Scale;
 

@@ -13,6 +13,7 @@ mod help;
 mod kill;
 mod members;
 mod parity;
+mod scale;
 mod secured;
 mod shim;
 mod vault;

@@ -7,6 +7,7 @@ use crate::outbox::fault::{Fault, FaultDisk};
 use crate::port::memory;
 use crate::port::pty::{NullModem, Pty};
 use crate::port::{SerialWire, memory::MemoryWire};
+use crate::tty::TtyErrorKind;
 
 struct End {
     role: Role,
@@ -81,7 +82,7 @@ fn what_is_submitted_arrives_once_and_is_acknowledged_over_a_real_tty() {
     let pty = Pty::open().unwrap();
     let path = pty.path().to_owned();
     let wire = SerialWire::open(&path, 115_200).unwrap();
-    assert_eq!(SerialWire::open(&path, 115_200).unwrap_err().kind, PortErrorKind::Busy);
+    assert_eq!(SerialWire::open(&path, 115_200).unwrap_err().kind, TtyErrorKind::Busy);
     for n in 0..30 {
         till.books.submit(&message(n)).unwrap();
     }
@@ -93,7 +94,7 @@ fn what_is_submitted_arrives_once_and_is_acknowledged_over_a_real_tty() {
 #[test]
 fn the_port_that_is_not_there_says_so() {
     let error = SerialWire::open(std::path::Path::new("/dev/till/nothing"), 115_200).unwrap_err();
-    assert_eq!(error.kind, PortErrorKind::Missing);
+    assert_eq!(error.kind, TtyErrorKind::Missing);
     assert!(error.to_string().contains("is the cable plugged in?"), "{error}");
 }
 

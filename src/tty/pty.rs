@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use crate::port::Wire;
-use crate::port::wire::or_nothing;
+use crate::tty::Wire;
+use crate::tty::wire::or_nothing;
 
 /// Bytes a second at 115200 8N1.
 pub const BYTES_PER_S_115200: u32 = 11_520;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rppal::uart::{Parity, Uart};
 
-use crate::port::{PortError, PortErrorKind};
+use crate::tty::{TtyError, TtyErrorKind};
 
 /// Bytes in both directions. Neither call waits.
 pub trait Wire: Send {
@@ -32,7 +32,7 @@ pub struct SerialWire {
 
 impl SerialWire {
     /// Opens the tty at `path` for this process alone.
-    pub fn open(path: &Path, baud: u32) -> Result<Self, PortError> {
+    pub fn open(path: &Path, baud: u32) -> Result<Self, TtyError> {
         let place = path.display().to_string();
         let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
         let lock = File::options()
@@ -40,14 +40,12 @@ impl SerialWire {
             .write(true)
             .custom_flags(flags.bits() as i32)
             .open(path)
-            .map_err(|error| PortError::io(&place, &error))?;
+            .map_err(|error| TtyError::io(&place, &error))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| PortError::io(&place, &error.into()))?;
+            .map_err(|error| TtyError::io(&place, &error.into()))?;
         let failed = |error: rppal::uart::Error| match error {
-            rppal::uart::Error::Io(error) => PortError::io(&place, &error),
-            other => {
-                PortError::new(PortErrorKind::Lost, &place, format!("is not a serial port at {baud} baud: {other}"))
-            }
+            rppal::uart::Error::Io(error) => TtyError::io(&place, &error),
+            other => TtyError::new(TtyErrorKind::Lost, &place, format!("is not a serial port at {baud} baud: {other}")),
         };
         let mut uart = Uart::with_path(path, baud, Parity::None, 8, 1).map_err(failed)?;
         uart.set_read_mode(0, std::time::Duration::ZERO).map_err(failed)?;
