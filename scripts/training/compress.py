@@ -72,7 +72,7 @@ def last_convolutions(graph):
         node = made.get(todo.pop())
         if node is not None and node.name not in exact:
             exact.add(node.name)
-            if node.op_type not in ("Conv", "Gemm") or node.input[1] in ("mean.weight",):
+            if node.op_type not in ("Conv", "Gemm") or node.input[1].endswith("mean.weight"):
                 todo += node.input
     return exact
 
