@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -10,9 +9,11 @@ use serde_json::{Value, json};
 use crate::capture::Frame;
 use crate::engine::manifest::MANIFEST_FILE;
 use crate::engine::preflight::{self, Target};
+use crate::engine::tensorrt::{self, Precision};
 use crate::engine::{self, Backend, Choice, Engine, EngineError, Manifest};
 use crate::vision::preprocess::Preprocessor;
 
+use super::engine_bench::{self, BenchArgs};
 use super::engine_build::{BuildArgs, PlanArgs, build, carry_out};
 use super::exit::{CliError, Exit};
 use super::picture;
@@ -47,15 +48,8 @@ pub enum EngineCommand {
         #[arg(long, value_name = "TARGET", default_value = "nano")]
         target: Target,
     },
-    /// Time each engine on every backend, in turns
-    Bench {
-        /// Which engines
-        #[command(flatten)]
-        common: Common,
-        /// Inferences on each backend
-        #[arg(long, value_name = "N", default_value_t = 100)]
-        runs: usize,
-    },
+    /// Time each engine on every backend and in every precision, with power and clocks where the board tells
+    Bench(BenchArgs),
     /// Build each engine's plan for TensorRT, compare it with the CPU, and put it in place
     Build(BuildArgs),
     /// The builder's own process
@@ -72,6 +66,9 @@ pub struct Common {
     /// ONNX Runtime's library, or the folder that holds it
     #[arg(long, value_name = "FILE")]
     pub ort_dylib: Option<PathBuf>,
+    /// Folder of TensorRT's plans [default: plans in the engine's folder]
+    #[arg(long, value_name = "DIR")]
+    pub plans: Option<PathBuf>,
     /// Threads of one inference
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads: usize,
@@ -81,8 +78,10 @@ pub struct Common {
 }
 
 impl Common {
-    fn choice(&self, backend: Backend) -> Choice {
-        Choice { backend, threads: self.threads, ort_dylib: self.ort_dylib.clone(), ..Choice::default() }
+    /// How they want an engine loaded.
+    pub fn choice(&self, backend: Backend) -> Choice {
+        let (ort_dylib, plans) = (self.ort_dylib.clone(), self.plans.clone());
+        Choice { backend, threads: self.threads, ort_dylib, plans, ..Choice::default() }
     }
 }
 
@@ -91,40 +90,35 @@ impl Common {
 /// # Errors
 /// No engine found, or (list and bench) one that can't be read.
 pub fn run(args: &EngineArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let filled;
-    let command = match &args.command {
-        EngineCommand::Build(build) => {
-            filled = EngineCommand::Build(build.filled()?);
-            &filled
-        }
-        other => other,
-    };
-    let args = EngineArgs { command: command.clone() };
     let (command, common) = match &args.command {
         EngineCommand::List(common) => ("list", common),
         EngineCommand::Check { common, .. } => ("check", common),
-        EngineCommand::Bench { common, .. } => ("bench", common),
+        EngineCommand::Bench(args) => ("bench", &args.common),
         EngineCommand::Build(args) => ("build", &args.common),
         EngineCommand::BuildPlan(args) => return carry_out(args).map(|()| Exit::Ok),
     };
-    let (mut rows, mut exit) = (Vec::new(), Exit::Ok);
-    for dir in folders(&common.dirs)? {
-        let row = match &args.command {
-            EngineCommand::List(common) => list(&dir, common)?,
-            EngineCommand::Check { common, picture, target } => {
-                check(&dir, common, picture.as_deref(), target).unwrap_or_else(
-                    |e| json!({ "name": dir.display().to_string(), "backend": null, "ok": false, "problem": e.message }),
-                )
+    let mut rows = Vec::new();
+    if let EngineCommand::Build(args) = &args.command {
+        for args in args.filled()? {
+            for dir in folders(&args.common.dirs)? {
+                rows.push(build(&dir, &args)?);
             }
-            EngineCommand::Bench { common, runs } => bench(&dir, common, *runs)?,
-            EngineCommand::Build(args) => build(&dir, args)?,
-            EngineCommand::BuildPlan(_) => continue,
-        };
-        if row.get("ok") == Some(&json!(false)) {
-            exit = Exit::Findings;
         }
-        rows.push(row);
+    } else {
+        for dir in folders(&common.dirs)? {
+            rows.push(match &args.command {
+                EngineCommand::Check { common, picture, target } => check(&dir, common, picture.as_deref(), target)
+                    .unwrap_or_else(|e| {
+                        let name = dir.display().to_string();
+                        json!({ "name": name, "backend": null, "ok": false, "problem": e.message })
+                    }),
+                EngineCommand::Bench(args) => engine_bench::bench(&dir, args)?,
+                _ => list(&dir, common)?,
+            });
+        }
     }
+    let bad = rows.iter().any(|row| row.get("ok") == Some(&json!(false)));
+    let exit = if bad { Exit::Findings } else { Exit::Ok };
     if common.json {
         writeln!(out, "{}", json!({ "schema": format!("till.engine-{command}/1"), "engines": rows }))?;
     } else {
@@ -142,6 +136,11 @@ fn print(row: &Value, out: &mut dyn Write) -> Result<(), CliError> {
     for (key, value) in fields.iter().filter(|(k, _)| *k != "name") {
         if key == "preflight" {
             print_preflight(value, out)?;
+        } else if let Some(rows) = value.as_array().filter(|rows| rows.iter().any(Value::is_object)) {
+            for row in rows {
+                let line = if key == "differences" { difference_text(row) } else { engine_bench::text(row) };
+                writeln!(out, "    {line}")?;
+            }
         } else {
             writeln!(out, "  {key:<10} {}", text(value))?;
         }
@@ -167,25 +166,33 @@ fn print_preflight(report: &Value, out: &mut dyn Write) -> Result<(), CliError> 
     Ok(())
 }
 
-/// Every engine folder among and in `dirs`.
-fn folders(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
+/// Every engine folder among and in `dirs`, each with the later stages of its cascade behind it.
+///
+/// # Errors
+/// A folder that can't be read, and no engine at all.
+pub fn folders(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let named = !dirs.is_empty();
     let dirs = if named { dirs.to_vec() } else { FOLDERS.map(PathBuf::from).to_vec() };
+    let inside = |dir: &Path| -> std::io::Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(dir)?.filter_map(|e| Some(e.ok()?.path()));
+        let mut inner: Vec<PathBuf> = entries.filter(|p| p.join(MANIFEST_FILE).exists()).collect();
+        inner.sort();
+        Ok(inner)
+    };
     let mut found = Vec::new();
     for dir in &dirs {
-        if dir.join(MANIFEST_FILE).exists() {
-            found.push(dir.clone());
-            continue;
-        }
-        let mut inner: Vec<PathBuf> = match std::fs::read_dir(dir) {
-            Ok(entries) => {
-                entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.join(MANIFEST_FILE).exists()).collect()
-            }
-            Err(e) if named => return Err(CliError::new(Exit::Config, format!("engine {}: {e}", dir.display()))),
-            Err(_) => continue,
+        let engines = match dir.join(MANIFEST_FILE).exists() {
+            true => Ok(vec![dir.clone()]),
+            false => inside(dir),
         };
-        inner.sort();
-        found.append(&mut inner);
+        match engines {
+            Ok(engines) => found.extend(engines.into_iter().flat_map(|engine| {
+                let stages = inside(&engine).unwrap_or_default();
+                std::iter::once(engine).chain(stages)
+            })),
+            Err(e) if named => return Err(CliError::new(Exit::Config, format!("engine {}: {e}", dir.display()))),
+            Err(_) => {}
+        }
     }
     if found.is_empty() {
         let dirs = dirs.iter().map(|d| d.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -197,11 +204,15 @@ fn folders(dirs: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     Ok(found)
 }
 
-fn head(m: &Manifest, backend: &str) -> Value {
-    json!({ "name": m.name, "backend": backend, "precision": m.precision, "sha256": m.sha256 })
+/// What each row begins with; `precision` is the engine's own word, where it isn't the manifest's.
+pub fn head(m: &Manifest, backend: &str, precision: Option<&str>) -> Value {
+    json!({
+        "name": m.name, "backend": backend, "precision": precision.unwrap_or(&m.precision), "sha256": m.sha256,
+    })
 }
 
-fn with(mut row: Value, more: Value) -> Value {
+/// `row` with the fields of `more` behind it.
+pub fn with(mut row: Value, more: Value) -> Value {
     if let (Some(row), Value::Object(more)) = (row.as_object_mut(), more) {
         row.extend(more);
     }
@@ -211,8 +222,7 @@ fn with(mut row: Value, more: Value) -> Value {
 fn list(dir: &Path, common: &Common) -> Result<Value, CliError> {
     let m = Manifest::load(dir)?;
     // What `auto` would take without a plan for TensorRT; nothing is loaded for a list.
-    let backends = engine::load::available(&common.choice(Backend::Auto));
-    let backend = backends.into_iter().find(|b| *b != Backend::TensorRt).map_or("", Backend::as_str);
+    let backend = cpu_backends(common).first().map_or("", |backend| backend.as_str());
     let metrics: Vec<String> = m.metrics.iter().map(|x| format!("{} {} ({})", x.name, x.value, x.data)).collect();
     let more = json!({
         "folder": dir.display().to_string(),
@@ -222,47 +232,101 @@ fn list(dir: &Path, common: &Common) -> Result<Value, CliError> {
         "source": m.source,
         "metrics": metrics,
     });
-    Ok(with(head(&m, backend), more))
+    Ok(with(head(&m, backend, None), more))
 }
 
-/// Each backend that can be had, loaded; an absent library or plan is no failure.
-fn load_all(m: &Manifest, common: &Common) -> Result<Vec<Box<dyn Engine>>, EngineError> {
-    let backends = engine::load::available(&common.choice(Backend::Auto));
-    let mut loaded = Vec::new();
-    for backend in backends {
-        match engine::load(m, &common.choice(backend)) {
-            // Whether it has a plan shows only here.
-            Err(e) if backend == Backend::TensorRt => log::info!("{e}"),
-            other => loaded.push(other?),
-        }
+/// The CPU's backends that can be had, in the order of preference.
+pub fn cpu_backends(common: &Common) -> Vec<Backend> {
+    let mut backends = engine::load::available(&common.choice(Backend::Auto));
+    backends.retain(|backend| *backend != Backend::TensorRt);
+    backends
+}
+
+/// Hands TensorRT's plans, then the CPU's backends, each loaded, to `take`; `only` one of them, where that is named. An
+/// absent library or plan is no failure.
+///
+/// # Errors
+/// Those of `take`, and a CPU's backend that is there and can't load the engine.
+pub fn each(
+    m: &Manifest,
+    common: &Common,
+    only: Option<Backend>,
+    mut take: impl FnMut(Box<dyn Engine>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let wanted = |backend: &Backend| only.is_none_or(|only| matches!(only, Backend::Auto) || only == *backend);
+    if wanted(&Backend::TensorRt) {
+        tensorrt::load_each(m, &common.choice(Backend::TensorRt).stores(m), &mut take)?;
     }
+    let on_cpu = cpu_backends(common).into_iter().filter(wanted);
+    on_cpu.into_iter().try_for_each(|backend| take(engine::load(m, &common.choice(backend))?))
+}
+
+fn load_all(m: &Manifest, common: &Common) -> Result<Vec<Box<dyn Engine>>, EngineError> {
+    let mut loaded = Vec::new();
+    each(m, common, None, |engine| {
+        loaded.push(engine);
+        Ok(())
+    })?;
     Ok(loaded)
+}
+
+/// What an engine may differ by from the same model on the CPU.
+fn allowed(engine: &dyn Engine) -> f32 {
+    let plan = engine.precision().and_then(|precision| precision.parse::<Precision>().ok());
+    plan.map_or(PARITY, Precision::tolerance)
 }
 
 fn check(dir: &Path, common: &Common, file: Option<&Path>, target: &Target) -> Result<Value, CliError> {
     let m = Manifest::load(dir)?;
     let report = preflight::check(&m.model_bytes()?, target);
-    let more = json!({ "ok": report.passes(), "preflight": report.json() });
+    let preflight = json!({ "ok": report.passes(), "preflight": report.json() });
     let compared = load_all(&m, common).map_err(CliError::from).and_then(|mut engines| {
         let frame = file.map(picture::load).transpose().map_err(|m| CliError::new(Exit::Failed, m))?;
-        let difference = parity(&m, &mut engines, frame.as_ref())?;
-        Ok((engines.iter().map(|e| e.backend()).collect::<Vec<_>>(), difference))
+        let names: Vec<_> = engines.iter().map(|e| e.backend()).collect();
+        let first = engines.first().map(|e| e.precision().unwrap_or(&m.precision).to_owned());
+        // The CPU is what the others are held to.
+        let plans = names.iter().filter(|name| **name == "tensorrt").count();
+        engines.rotate_left(plans);
+        let found = parity(&m, &mut engines, frame.as_ref())?;
+        Ok((names, first, found.into_iter().zip(engines.split_off(1)).collect::<Vec<_>>()))
     });
-    let (names, difference) = match compared {
+    let (names, precision, found) = match compared {
         Ok(compared) => compared,
-        Err(e) => return Ok(with(head(&m, ""), with(more, json!({ "ok": false, "problem": e.message })))),
+        Err(e) => return Ok(with(head(&m, "", None), with(preflight, json!({ "ok": false, "problem": e.message })))),
     };
-    let ok = report.passes() && difference.is_none_or(|d| d <= PARITY);
-    let mut more = with(more, json!({ "ok": ok, "backends": names, "difference": difference }));
-    if difference.is_none() {
-        more = with(more, json!({ "note": "one backend only: nothing to compare with" }));
-    }
-    Ok(with(head(&m, names.first().copied().unwrap_or_default()), more))
+    let rows: Vec<Value> = found
+        .iter()
+        .map(|(difference, engine)| {
+            json!({
+                "backend": engine.backend(), "precision": engine.precision().unwrap_or(&m.precision),
+                "device": engine.device(), "difference": difference, "allowed": allowed(engine.as_ref()),
+            })
+        })
+        .collect();
+    let good = found.iter().all(|(difference, engine)| *difference <= allowed(engine.as_ref()));
+    let difference = found.iter().map(|(difference, _)| *difference).reduce(f32::max);
+    let more = json!({
+        "ok": report.passes() && good, "backends": names, "difference": difference, "differences": rows,
+    });
+    let more = match difference {
+        Some(_) => more,
+        None => with(more, json!({ "note": "one backend only: nothing to compare with" })),
+    };
+    let head = head(&m, names.first().copied().unwrap_or_default(), precision.as_deref());
+    Ok(with(head, with(preflight, more)))
 }
 
-/// Largest difference between the first engine's outputs and the others', relative where a value is above
-/// 1; `None` with fewer than two. On `frame`, or on seeded noise.
-pub fn parity(m: &Manifest, engines: &mut [Box<dyn Engine>], frame: Option<&Frame>) -> Result<Option<f32>, CliError> {
+/// A row of `differences` for people.
+fn difference_text(row: &Value) -> String {
+    let word = |key: &str| row[key].as_str().unwrap_or("-");
+    let device = row["device"].as_str().map(|device| format!(", on {device}")).unwrap_or_default();
+    let (backend, precision) = (word("backend"), word("precision"));
+    format!("{backend} {precision}: differs by {} of {} allowed{device}", row["difference"], row["allowed"])
+}
+
+/// Largest difference between the first engine's outputs and each other one's, relative where a value is above 1. On
+/// `frame`, or on seeded noise.
+pub fn parity(m: &Manifest, engines: &mut [Box<dyn Engine>], frame: Option<&Frame>) -> Result<Vec<f32>, CliError> {
     let mut input = vec![0.0; m.input.elements()];
     match frame {
         Some(frame) => Preprocessor::new(&m.input).fill(frame, &mut input)?,
@@ -277,12 +341,9 @@ pub fn parity(m: &Manifest, engines: &mut [Box<dyn Engine>], frame: Option<&Fram
         e.input_mut().copy_from_slice(&input);
         e.run()?;
     }
-    let Some((first, others)) = engines.split_first() else { return Ok(None) };
-    if others.is_empty() {
-        return Ok(None);
-    }
-    let mut worst = 0.0f32;
-    for other in others {
+    let Some((first, others)) = engines.split_first() else { return Ok(Vec::new()) };
+    let compare = |other: &dyn Engine| {
+        let mut worst = 0.0f32;
         for (i, spec) in first.outputs().iter().enumerate() {
             let same = other.outputs().iter().position(|o| o.name == spec.name).map(|j| other.output(j));
             let same = same.filter(|o| o.len() == first.output(i).len()).ok_or_else(|| {
@@ -297,8 +358,9 @@ pub fn parity(m: &Manifest, engines: &mut [Box<dyn Engine>], frame: Option<&Fram
                 worst = if d.is_nan() { f32::INFINITY } else { worst.max(d) };
             }
         }
-    }
-    Ok(Some(worst))
+        Ok(worst)
+    };
+    others.iter().map(|other| compare(other.as_ref())).collect()
 }
 
 /// The same numbers in 0..1 in each process (xorshift).
@@ -310,35 +372,6 @@ pub fn noise() -> impl FnMut() -> f32 {
         state ^= state << 17;
         (state >> 40) as f32 / (1u64 << 24) as f32
     }
-}
-
-fn bench(dir: &Path, common: &Common, runs: usize) -> Result<Value, CliError> {
-    let m = Manifest::load(dir)?;
-    let mut engines = load_all(&m, common)?;
-    let mut noise = noise();
-    let mut times = vec![Vec::with_capacity(runs.max(1)); engines.len()];
-    for e in &mut engines {
-        e.input_mut().fill_with(&mut noise);
-        e.run()?;
-    }
-    // In turns, so that a busy machine slows all of them alike.
-    for _ in 0..runs.max(1) {
-        for (e, times) in engines.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            e.run()?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-    }
-    let timing: serde_json::Map<String, Value> = engines
-        .iter()
-        .zip(&mut times)
-        .map(|(e, times)| {
-            times.sort_by(f64::total_cmp);
-            (e.backend().to_owned(), json!({ "p50_ms": quantile(times, 0.5), "p99_ms": quantile(times, 0.99) }))
-        })
-        .collect();
-    let backend = engines.first().map_or("", |e| e.backend());
-    Ok(with(head(&m, backend), json!({ "threads": common.threads.max(1), "runs": runs.max(1), "backends": timing })))
 }
 
 /// The value that a share of the sorted `times` doesn't exceed.
@@ -360,7 +393,7 @@ mod tests {
     }
 
     fn common(dir: &Path) -> Common {
-        Common { dirs: vec![dir.to_path_buf()], ort_dylib: None, threads: 1, json: true }
+        Common { dirs: vec![dir.to_path_buf()], ort_dylib: None, plans: None, threads: 1, json: true }
     }
 
     fn check_of(dir: &Path, target: &str) -> EngineCommand {
@@ -400,8 +433,9 @@ mod tests {
         let (exit, check) = run_json(check_of(&data.join("blobs"), "nano"));
         assert_eq!((exit, &check["engines"][0]["ok"]), (Exit::Ok, &json!(true)), "{check}");
         assert_eq!(check["engines"][0]["preflight"]["target"], "tensorrt-8.2 on nano");
-        let (_, bench) = run_json(EngineCommand::Bench { common: common(&data), runs: 3 });
-        assert!(bench["engines"][0]["backends"]["rten"]["p50_ms"].as_f64().unwrap() > 0.0);
+        let args = BenchArgs { common: common(&data), backend: None, runs: 3, alone_s: 0.0, root: None };
+        let (_, bench) = run_json(EngineCommand::Bench(args));
+        assert_eq!((&bench["schema"], &bench["engines"][0]["name"]), (&json!("till.engine-bench/1"), &json!("blobs")));
     }
 
     #[test]

@@ -19,10 +19,7 @@ pub struct BuildArgs {
     /// Which engines
     #[command(flatten)]
     pub common: Common,
-    /// Folder of the plans [default: plans in the engine's folder, where the counter looks]
-    #[arg(long, value_name = "DIR")]
-    pub plans: Option<PathBuf>,
-    /// Take engine, folder of plans, precision, DLA core and pictures from the counter's configuration; what is named
+    /// Take engines, folder of plans, precision, DLA core and pictures from the counter's configuration; what is named
     /// beside it goes before
     #[arg(long, value_name = "FILE", conflicts_with = "dirs")]
     pub config: Option<PathBuf>,
@@ -78,23 +75,29 @@ impl Ranges {
 }
 
 impl BuildArgs {
-    /// With what the configuration says about the tray's engine, where one is named.
+    /// With what the configuration says, where one is named: for the tray's engine, then for those of the face camera,
+    /// which compute in FP16 and are compared on noise.
     ///
     /// # Errors
     /// A configuration that can't be read.
-    pub fn filled(&self) -> Result<Self, CliError> {
-        let mut args = self.clone();
-        let Some(file) = &self.config else { return Ok(args) };
+    pub fn filled(&self) -> Result<Vec<Self>, CliError> {
+        let mut tray = self.clone();
+        let Some(file) = &self.config else { return Ok(vec![tray]) };
         let config = Config::load(file).map_err(|e| CliError::new(Exit::Config, e.to_string()))?;
         let (choice, engine) = (parts::choice(&config), config.tray.engine);
-        args.common.dirs = vec![engine.dir];
-        args.common.ort_dylib = args.common.ort_dylib.or(engine.ort_dylib);
-        args.plans = args.plans.or(choice.plans);
-        args.precision = args.precision.or(choice.want.precision);
-        args.if_fast |= engine.int8 == Int8::IfFast;
-        args.dla = args.dla.or(choice.want.dla);
-        args.pictures = args.pictures.or(engine.pictures);
-        Ok(args)
+        tray.common.ort_dylib = tray.common.ort_dylib.or(engine.ort_dylib);
+        tray.common.plans = tray.common.plans.or(choice.plans);
+        let face = config.face.map(|face| {
+            let common = Common { dirs: vec![face.detector, face.embedder], ..tray.common.clone() };
+            let precision = Some(Precision::Fp16);
+            Self { common, precision, dla: None, pictures: None, calibrate: None, ..tray.clone() }
+        });
+        tray.common.dirs = vec![engine.dir];
+        tray.precision = tray.precision.or(choice.want.precision);
+        tray.if_fast |= engine.int8 == Int8::IfFast;
+        tray.dla = tray.dla.or(choice.want.dla);
+        tray.pictures = tray.pictures.or(engine.pictures);
+        Ok(std::iter::once(tray).chain(face).collect())
     }
 }
 
@@ -158,5 +161,41 @@ mod without {
     /// Always an error.
     pub fn carry_out(_: &PlanArgs) -> Result<(), CliError> {
         missing()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Words {
+        #[command(flatten)]
+        args: BuildArgs,
+    }
+
+    #[test]
+    fn a_configuration_names_the_trays_engine_and_those_of_the_face_camera() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("till.toml");
+        let text = "[counter]\nstate_dir = \"/state\"\ncatalogue = \"/c.csv\"\n[tray.camera]\ntest = true\n[tray.engine]\n\
+                    dir = \"/tray\"\nint8 = \"if-fast\"\ndla = 1\npictures = \"/seen\"\n[port]\npath = \"/p\"\n";
+        let filled = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Words::parse_from(["build", "--config", file.to_str().unwrap()]).args.filled().unwrap()
+        };
+        let [tray] = &filled(text)[..] else { panic!("one without a face camera") };
+        assert_eq!((&tray.common.dirs[..], tray.precision), (&["/tray".into()][..], Some(Precision::Int8)));
+        assert!(tray.if_fast && tray.dla == Some(1) && tray.pictures == Some("/seen".into()));
+        let [_, face] = &filled(&format!("{text}[face.camera]\ntest = true\n"))[..] else { panic!("two with one") };
+        let usual = "/usr/share/till/engines/face-";
+        assert_eq!(face.common.dirs, ["mtcnn", "mobilefacenet"].map(|name| PathBuf::from(format!("{usual}{name}"))));
+        assert_eq!((face.precision, face.dla, &face.pictures), (Some(Precision::Fp16), None, &None));
+        assert_eq!(
+            (&face.common.plans, &tray.common.plans),
+            (&Some("/state/plans".into()), &Some("/state/plans".into()))
+        );
     }
 }

@@ -46,7 +46,7 @@ pub fn build(dir: &Path, args: &BuildArgs) -> Result<Value, CliError> {
         force: args.force,
         paths: Paths::default(),
     };
-    let store = Store::of(&manifest, args.plans.as_deref());
+    let store = Store::of(&manifest, args.common.plans.as_deref());
     let calibrate = args.calibrate.as_ref().or(args.pictures.as_ref());
     let listed = calibrate.map(|dir| files(dir, CALIBRATION).map(|files| digest(&files))).transpose()?;
     let program = std::env::current_exe()?;
@@ -70,7 +70,7 @@ pub fn build(dir: &Path, args: &BuildArgs) -> Result<Value, CliError> {
     let inputs = inputs(&manifest, pictures.as_deref())?;
     let check = |mut fresh: Box<dyn Engine>, precision: Precision| {
         let mut check = lifecycle::compare(fresh.as_mut(), reference.as_mut(), &inputs)?;
-        if let Some(pictures) = pictures.as_deref().filter(|_| check.difference <= lifecycle::tolerance(precision)) {
+        if let Some(pictures) = pictures.as_deref().filter(|_| check.difference <= precision.tolerance()) {
             check.carts = carts(&manifest, fresh, reference, pictures, precision)?;
         }
         Ok::<Check, EngineError>(check)

@@ -361,12 +361,13 @@ fn report(o: &Outcome, faces: &Faces, args: &EvalIdentifyArgs) -> String {
     }
     let percent = |v: f64| v * 100.0;
     format!(
-        "{} and {} ({}), {matcher}, {:.1} ms a picture\n{} people with {} templates; {} probes of members, {} of strangers\n\
+        "{} and {} ({}, {}), {matcher}, {:.1} ms a picture\n{} people with {} templates; {} probes of members, {} of strangers\n\
          threshold {:.3} for a target FPIR of {:.2} %, margin {}\nFPIR {:.2} % (95 %: {:.2} to {:.2})\nFNIR {:.2} % \
          (95 %: {:.2} to {:.2}); nearest one right in {:.2} %\n{}{}",
         faces.detector.name,
         faces.embedder.name,
         faces.backend(),
+        faces.precision(),
         faces.ms_per_picture(),
         o.people,
         o.templates,

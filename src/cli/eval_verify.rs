@@ -184,12 +184,13 @@ fn report(o: &Outcome, faces: &Faces, as_json: bool) -> String {
     }
     let percent = |v: f64| v * 100.0;
     format!(
-        "{} and {} ({}), {:.1} ms a picture\n{pairs} pairs of {} pictures in {} folds, {} pairs with a picture without a \
+        "{} and {} ({}, {}), {:.1} ms a picture\n{pairs} pairs of {} pictures in {} folds, {} pairs with a picture without a \
          face\naccuracy        {:.2} % +- {:.2} (95 %: {:.2} to {:.2})\nTAR at FMR 1e-3 {:.2} % (of {} pairs of \
          strangers {} may match)\nEER             {:.2} %\n",
         faces.detector.name,
         faces.embedder.name,
         faces.backend(),
+        faces.precision(),
         faces.ms_per_picture(),
         o.pictures,
         o.folds.len(),

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod doctor;
 pub mod draw;
 pub mod engine;
+pub mod engine_bench;
 pub mod engine_build;
 #[cfg(feature = "tensorrt")]
 mod engine_plan;

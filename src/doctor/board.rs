@@ -1,7 +1,7 @@
 //! The board: its system, power, clocks and heat. File layouts of the Jetson Nano are those of NVIDIA's L4T 32
 //! documentation (clock, thermal and power chapters) and of its kernel sources.
 
-use super::{Seen, Site, fail, ok, skipped, warn};
+use super::{Seen, Site, fail, ok, sensors, skipped, warn};
 
 /// L4T release -> JetPack, newest first. Source: NVIDIA's JetPack archive.
 const JETPACKS: &[(&str, &str)] =
@@ -90,24 +90,14 @@ pub(super) fn power_mode(site: &Site) -> Seen {
 
 /// The Nano measures its own input: `POM_5V_IN` of the INA3221.
 pub(super) fn supply(site: &Site) -> Seen {
-    let base = "/sys/bus/i2c/drivers/ina3221x";
-    for chip in site.tree.list(base) {
-        for device in site.tree.list(format!("{base}/{chip}")) {
-            let folder = format!("{base}/{chip}/{device}");
-            for channel in 0..3 {
-                let name = site.tree.text(format!("{folder}/rail_name_{channel}"));
-                if name.as_deref() != Some("POM_5V_IN") {
-                    continue;
-                }
-                let Some(mv) = site.tree.number(format!("{folder}/in_voltage{channel}_input")) else { continue };
-                let text = format!("{}.{:03} V at the input", mv / 1000, mv % 1000);
-                return if mv < SUPPLY_MV_MIN {
-                    fail(text, "use a 5 V 4 A supply at the barrel jack with jumper J48 set, and a short cable")
-                } else {
-                    ok(text)
-                };
-            }
-        }
+    let input = sensors::rails(&site.tree).into_iter().find(|rail| rail.name == "POM_5V_IN");
+    if let Some(mv) = input.and_then(|rail| rail.millivolts(&site.tree)) {
+        let text = format!("{}.{:03} V at the input", mv / 1000, mv % 1000);
+        return if mv < SUPPLY_MV_MIN {
+            fail(text, "use a 5 V 4 A supply at the barrel jack with jumper J48 set, and a short cable")
+        } else {
+            ok(text)
+        };
     }
     skipped("this board does not measure its supply")
 }
@@ -152,20 +142,7 @@ pub(super) fn governor(site: &Site) -> Seen {
 }
 
 pub(super) fn temperature(site: &Site) -> Seen {
-    let base = "/sys/class/thermal";
-    let mut hottest: Option<(u64, String)> = None;
-    for zone in site.tree.list(base).into_iter().filter(|name| name.starts_with("thermal_zone")) {
-        let Some(kind) = site.tree.text(format!("{base}/{zone}/type")) else { continue };
-        // The Nano's PMIC zone always says 100 degrees.
-        if kind == "PMIC-Die" {
-            continue;
-        }
-        let Some(milli) = site.tree.number(format!("{base}/{zone}/temp")) else { continue };
-        if hottest.as_ref().is_none_or(|(most, _)| milli > *most) {
-            hottest = Some((milli, kind));
-        }
-    }
-    let Some((milli, kind)) = hottest else { return skipped("no thermal zone") };
+    let Some((milli, kind)) = sensors::hottest(&site.tree) else { return skipped("no thermal zone") };
     let text = format!("{kind} has {} degrees", milli / 1000);
     match milli / 1000 {
         HOT_C.. => fail(text, "the board throttles: clear its air, mount the fan, take it out of the sun"),

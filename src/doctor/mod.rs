@@ -19,6 +19,7 @@ mod clock;
 mod lines;
 mod memory;
 mod network;
+pub mod sensors;
 mod serial;
 mod service;
 mod settings;

@@ -2,6 +2,7 @@
 //! that was asked for by name is never replaced by another one silently.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 pub use crate::config::Backend;
 
@@ -63,7 +64,11 @@ pub fn load_told(manifest: &Manifest, choice: &Choice) -> Result<(Box<dyn Engine
         Backend::Auto if tensorrt::is_built_in() => match trt() {
             Ok(engine) => Some(engine),
             Err(e) => {
-                log::warn!("{e}; the CPU takes over");
+                // What the machine lacks is said once, not for each engine of the counter.
+                static LAST: Mutex<String> = Mutex::new(String::new());
+                let news = is_news(&mut LAST.lock().unwrap_or_else(PoisonError::into_inner), &e.message);
+                let level = if news { log::Level::Warn } else { log::Level::Debug };
+                log::log!(level, "{e}; the CPU takes over");
                 reason = Some(e.to_string());
                 None
             }
@@ -91,6 +96,13 @@ pub fn load_told(manifest: &Manifest, choice: &Choice) -> Result<(Box<dyn Engine
     let (asked, threads) = (choice.backend, choice.threads.max(1));
     log::info!("engine {place}: backend {} (asked for {asked}{why}), {threads} thread(s)", engine.backend());
     Ok((engine, reason))
+}
+
+/// Whether `reason` is another one than the last, which it becomes.
+fn is_news(last: &mut String, reason: &str) -> bool {
+    let news = last != reason;
+    reason.clone_into(last);
+    news
 }
 
 /// Holds the model's tensors against the manifest.
@@ -186,6 +198,13 @@ mod tests {
         // By choice `auto` the same absence leads to rten.
         let engine = load(&blobs(), &Choice { backend: Backend::Auto, ..choice }).unwrap();
         assert_eq!(engine.backend(), "rten");
+    }
+
+    #[test]
+    fn a_reason_is_said_once_until_it_changes() {
+        let mut last = String::new();
+        let news = ["no GPU", "no GPU", "no plan", "no GPU"].map(|reason| is_news(&mut last, reason));
+        assert_eq!(news, [true, false, true, true]);
     }
 
     #[test]

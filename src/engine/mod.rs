@@ -46,6 +46,10 @@ pub trait Engine: Send {
     fn precision(&self) -> Option<&'static str> {
         None
     }
+    /// What it runs on and how values get there, for people, where that isn't the CPU and its memory.
+    fn device(&self) -> Option<&str> {
+        None
+    }
     /// The input's name and shape.
     fn input(&self) -> &TensorSpec;
     /// The outputs in the model's order.

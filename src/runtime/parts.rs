@@ -231,11 +231,7 @@ pub fn opener(role: &str, camera: &Camera, pace: Pace) -> Box<dyn Opener> {
 
 /// What recognises members: engines, error rates and the vault that the configuration names. The vault may yet come.
 pub fn recogniser(config: &Config, face: &Face) -> Result<Recogniser, RuntimeError> {
-    let choice = Choice {
-        threads: config.tray.engine.threads,
-        ort_dylib: config.tray.engine.ort_dylib.clone(),
-        ..Choice::default()
-    };
+    let choice = Choice { backend: Backend::Auto, want: Want::default(), ..choice(config) };
     let vision = FaceVision::load(&face.detector, &face.embedder, &choice)?;
     let network = Manifest::load(&face.embedder)?.sha256;
     let curve = FmrCurve::load(&face.embedder, &network)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use till::cli::engine::{PARITY, parity};
+use till::cli::engine::{PARITY, folders, parity};
 use till::cli::picture;
 use till::engine::{self, Backend, Choice, EngineErrorKind, Manifest};
 
@@ -25,9 +25,7 @@ fn pictures() -> Vec<PathBuf> {
 
 #[test]
 fn both_backends_give_the_same_outputs() {
-    let folders = std::fs::read_dir(root().join("engines")).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
-    let mut folders: Vec<PathBuf> = folders.filter(|p| p.join("manifest.toml").exists()).collect();
-    folders.push(root().join("tests/data/blobs"));
+    let folders = folders(&[root().join("engines"), root().join("tests/data/blobs")]).unwrap();
     let pictures = pictures();
     for folder in folders {
         let manifest = Manifest::load(&folder).unwrap();
@@ -42,10 +40,10 @@ fn both_backends_give_the_same_outputs() {
                 Err(e) => panic!("{e}"),
             }
         }
-        let mut worst = parity(&manifest, &mut engines, None).unwrap().unwrap();
+        let mut worst = parity(&manifest, &mut engines, None).unwrap()[0];
         for file in &pictures {
             let frame = picture::load(file).unwrap();
-            worst = worst.max(parity(&manifest, &mut engines, Some(&frame)).unwrap().unwrap());
+            worst = worst.max(parity(&manifest, &mut engines, Some(&frame)).unwrap()[0]);
         }
         println!("{}: largest difference {worst:e} over noise and {} pictures", manifest.name, pictures.len());
         assert!(worst <= PARITY, "{}: {worst}", manifest.name);

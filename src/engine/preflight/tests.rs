@@ -61,9 +61,17 @@ fn what_a_later_version_takes_is_said_with_that_version() {
 #[test]
 fn the_engines_of_this_project_pass_for_the_nano() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let engines = std::fs::read_dir(root.join("engines")).unwrap().map(|e| e.unwrap().path());
-    for dir in engines.chain([root.join("tests/data/blobs")]) {
-        let Ok(bytes) = std::fs::read(dir.join("model.onnx")) else { continue };
+    let inside = |dir: &Path| -> Vec<_> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
+        entries.filter(|p| p.join("manifest.toml").exists()).collect()
+    };
+    let mut engines = inside(&root.join("engines"));
+    let stages: Vec<_> = engines.iter().flat_map(|dir| inside(dir)).collect();
+    engines.extend(stages);
+    engines.push(root.join("tests/data/blobs"));
+    assert!(engines.len() >= 9, "engines and the stages of cascades: {engines:?}");
+    for dir in engines {
+        let bytes = std::fs::read(dir.join("model.onnx")).unwrap();
         let report = check(&bytes, &target("nano"));
         assert!(report.passes(), "{}: {:#?}", dir.display(), report.findings);
         let memory = report.memory.unwrap();

@@ -13,6 +13,7 @@ use crate::engine::{Engine, EngineError, EngineErrorKind, Manifest, TensorSpec};
 /// A model run by TensorRT.
 pub struct TensorRt {
     place: String,
+    device: String,
     library: Arc<Library>,
     plan: Plan,
     transfer: Transfer,
@@ -48,25 +49,62 @@ impl TensorRt {
         let library = Library::open(paths).map_err(|f| f.at(place))?;
         let device = library.probe().map_err(|f| f.at(place))?;
         for (precision, dla) in want.candidates() {
-            let key = key(manifest, &library, &device, precision, dla)?;
-            for store in stores {
-                let Some(plan) = store.serving(&key)? else { continue };
-                match Self::from_plan(place, Arc::clone(&library), &device, Plan(plan), precision, dla) {
-                    Ok(engine) => return Ok(engine),
-                    Err(e) => {
-                        // A plan that TensorRT itself refuses will be refused for ever; a GPU that is busy won't.
-                        if e.kind == EngineErrorKind::Model {
-                            store.set_aside(&key, &e.to_string())?;
-                        }
-                        log::warn!("{e}; another plan is looked for");
-                    }
-                }
+            if let Some(engine) = Self::serving(manifest, stores, precision, dla, &library, &device)? {
+                return Ok(engine);
             }
         }
         let key = key(manifest, &library, &device, Precision::ALL[0], None)?;
         let message =
             format!("tensorrt: no checked plan for {} on {}: run `till engine build`", key.library, key.device);
         Err(EngineError::new(EngineErrorKind::Backend, place, message))
+    }
+
+    /// Loads every checked plan of this machine, one for each precision, on the GPU and on each DLA core, and hands each
+    /// to `take`.
+    pub fn load_each(
+        manifest: &Manifest,
+        stores: &[Store],
+        paths: &Paths,
+        mut take: impl FnMut(Self) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let place = manifest.name.as_str();
+        let library = Library::open(paths).map_err(|f| f.at(place))?;
+        let device = library.probe().map_err(|f| f.at(place))?;
+        let cores = library.platform().map_or(0, |p| u8::try_from(p.dla_cores).unwrap_or(0));
+        for precision in Precision::ALL {
+            for dla in std::iter::once(None).chain((0..cores).map(Some)) {
+                if let Some(engine) = Self::serving(manifest, stores, precision, dla, &library, &device)? {
+                    take(engine)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The checked plan of one precision and place, loaded from the first of `stores` whose plan can be.
+    fn serving(
+        manifest: &Manifest,
+        stores: &[Store],
+        precision: Precision,
+        dla: Option<u8>,
+        library: &Arc<Library>,
+        device: &Device,
+    ) -> Result<Option<Self>, EngineError> {
+        let key = key(manifest, library, device, precision, dla)?;
+        for store in stores {
+            let Some(plan) = store.serving(&key)? else { continue };
+            match Self::from_plan(&manifest.name, Arc::clone(library), device, Plan(plan), precision, dla) {
+                Ok(engine) => return Ok(Some(engine)),
+                Err(e) => {
+                    // A plan that TensorRT itself refuses will be refused for ever; a GPU that is busy won't.
+                    if e.kind == EngineErrorKind::Model {
+                        store.set_aside(&key, &e.to_string())?;
+                    }
+                    log::warn!("{e}; another plan is looked for");
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Loads `plan`, checked or not, and runs it once over zeros.
@@ -97,9 +135,11 @@ impl TensorRt {
         let place = place.to_owned();
         let (context, spare) = (Some(context), Vec::new());
         let core = dla.map(|core| format!(" (DLA core {core})")).unwrap_or_default();
-        log::info!("engine {place}: plan {precision} on {device}{core}, input and outputs {}", transfer.as_str());
+        let device = format!("{device}{core}, input and outputs {}", transfer.as_str());
+        log::info!("engine {place}: plan {precision} on {device}");
         Ok(Self {
             place,
+            device,
             library,
             plan,
             transfer,
@@ -148,6 +188,10 @@ impl Engine for TensorRt {
     fn precision(&self) -> Option<&'static str> {
         // A strongly typed plan computes as the model says.
         (self.precision != Precision::Model).then(|| self.precision.as_str())
+    }
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.device)
     }
 
     fn input(&self) -> &TensorSpec {

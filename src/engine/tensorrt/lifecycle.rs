@@ -42,16 +42,6 @@ pub enum Outcome {
     Unchecked(String),
 }
 
-/// Largest difference from the CPU's outputs that a plan may have, relative where a value is above 1. FP32 differs by
-/// the order of sums; FP16 has 11 bits; INT8's own loss is measured by `till eval tray`, this only finds nonsense.
-pub fn tolerance(precision: Precision) -> f32 {
-    match precision {
-        Precision::Fp32 | Precision::Model => 1e-3,
-        Precision::Fp16 => 2e-2,
-        Precision::Int8 => 0.25,
-    }
-}
-
 /// What the child is told: where to leave plan and timings.
 pub struct Task<'a> {
     /// The engine's folder.
@@ -69,7 +59,7 @@ pub struct Task<'a> {
 }
 
 /// Makes a plan for `manifest` in `store`. `child` makes the command that carries out a [`Task`]; `check` holds the
-/// fresh plan against the same model on the CPU ([`compare`]) and may refuse it, as [`tolerance`] may; `tell` hears of
+/// fresh plan against the same model on the CPU ([`compare`]) and may refuse it, as [`Precision::tolerance`] may; `tell` hears of
 /// progress.
 pub fn renew(
     manifest: &Manifest,
@@ -107,7 +97,7 @@ pub fn renew(
     let compared = TensorRt::from_plan(place, library, &device, plan.clone(), precision, order.dla)
         .and_then(|fresh| check(Box::new(fresh), precision))
         .and_then(|check| {
-            let limit = tolerance(precision);
+            let limit = precision.tolerance();
             // Written so that NaN fails too.
             if check.difference <= limit {
                 return Ok(check);

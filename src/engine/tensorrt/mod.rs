@@ -43,6 +43,38 @@ pub fn load(manifest: &Manifest, _stores: &[Store], _want: Want) -> Result<Box<d
     Err(EngineError::new(EngineErrorKind::Backend, manifest.name.as_str(), WITHOUT))
 }
 
+/// Hands every checked plan of `manifest`'s model for the library and GPU of this machine, loaded, to `take`; none without
+/// TensorRT or a GPU, with a word in the log.
+///
+/// # Errors
+/// Those of `take`.
+#[cfg(feature = "tensorrt")]
+pub fn load_each(
+    manifest: &Manifest,
+    stores: &[Store],
+    mut take: impl FnMut(Box<dyn Engine>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let mut failed = Ok(());
+    let ended = backend::TensorRt::load_each(manifest, stores, &library::Paths::default(), |engine| {
+        failed = take(Box::new(engine));
+        failed.clone()
+    });
+    if let (Ok(()), Err(e)) = (&failed, ended) {
+        log::info!("{e}");
+    }
+    failed
+}
+
+/// As with the feature; always none.
+#[cfg(not(feature = "tensorrt"))]
+pub fn load_each(
+    _manifest: &Manifest,
+    _stores: &[Store],
+    _take: impl FnMut(Box<dyn Engine>) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    Ok(())
+}
+
 /// Whether libraries and GPU are here, whatever plans there are; else why not.
 #[cfg(feature = "tensorrt")]
 pub fn probe() -> Result<(), EngineError> {

@@ -45,6 +45,16 @@ impl Precision {
             Self::Model => "model",
         }
     }
+
+    /// Largest difference from the CPU's outputs that a plan may have, relative where a value is above 1. FP32 differs
+    /// by the order of sums; FP16 has 11 bits; INT8's own loss is measured by `till eval tray`, this only finds nonsense.
+    pub fn tolerance(self) -> f32 {
+        match self {
+            Self::Fp32 | Self::Model => 1e-3,
+            Self::Fp16 => 2e-2,
+            Self::Int8 => 0.25,
+        }
+    }
 }
 
 impl fmt::Display for Precision {
