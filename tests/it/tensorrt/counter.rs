@@ -1,5 +1,6 @@
 //! The counter on the stub: it sells, whatever becomes of the plan, and takes a fresh one while it runs.
 
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,20 +43,37 @@ fn the_counter_sells_through_everything_that_can_happen_to_a_plan() {
         let name = bench.files().into_iter().find(|f| f.ends_with(".plan"));
         name.map(|name| bench.engine.join("plans").join(name))
     };
-    // Nothing comes of the first builds: killed, no memory, full disk, wrong numbers.
-    for (fault, more) in [("crash", &[][..]), ("hog", &["--memory-mib", "400"]), ("numbers", &[])] {
+    // Nothing comes of the first builds, and each time an item is sold while it goes on: crashed, no memory, no end,
+    // wrong numbers.
+    for (fault, more) in
+        [("crash", &[][..]), ("hog", &["--memory-mib", "400"]), ("hang", &["--time-s", "2"]), ("numbers", &[])]
+    {
         bench.stub.plant(fault);
-        assert_eq!(bench.build(more).0, 6, "{fault}");
-        assert_eq!(plan(), None, "{fault}");
+        let build = bench.begin(more);
+        assert_eq!(backend(), "onnxruntime", "beside {fault}");
+        let (exit, row) = Bench::ended(build);
+        assert_eq!((exit, plan()), (6, None), "{fault}: {row}");
     }
     assert!(bench.files().iter().any(|f| f.ends_with(".bad.txt")), "wrong numbers are kept with their reason");
-    assert_eq!(backend(), "onnxruntime");
+    // Killed from outside in the middle of a sale, as the kernel does when memory runs out.
+    bench.stub.plant("hang");
+    let build = bench.begin(&[]);
+    let seller = std::thread::scope(|scope| {
+        let sale = scope.spawn(backend);
+        kill_builder_of(&build);
+        sale.join().unwrap()
+    });
+    let (exit, row) = Bench::ended(build);
+    assert!(exit == 6 && row["problem"].as_str().unwrap().contains("signal 9"), "{row}");
+    assert_eq!((seller.as_str(), plan()), ("onnxruntime", None));
     bench.stub.plant("");
     assert_eq!(bench.build(&[]).0, 0);
     assert_eq!(backend(), "tensorrt");
     // A build that fails beside a good plan changes nothing.
     bench.stub.plant("crash");
-    assert_eq!(bench.build(&["--force"]).0, 6);
+    let build = bench.begin(&["--force"]);
+    assert_eq!(backend(), "tensorrt");
+    assert_eq!(Bench::ended(build).0, 6);
     bench.stub.plant("");
     assert_eq!(backend(), "tensorrt");
     // Another patch of TensorRT, as after an upgrade, and another GPU: the plan is none of theirs.
@@ -80,6 +98,112 @@ fn the_counter_sells_through_everything_that_can_happen_to_a_plan() {
     std::fs::write(&file, bytes).unwrap();
     assert_eq!(backend(), "onnxruntime");
     assert!(file.with_extension("bad").exists() && plan().is_none());
+}
+
+/// Ends the process that builds, once there is one.
+fn kill_builder_of(build: &Child) {
+    let id = build.id();
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        if let Some(child) = children.split_whitespace().next() {
+            // It hangs from the moment on that it has loaded the library; killed before, it is killed all the same.
+            assert!(Command::new("kill").args(["-9", child]).status().unwrap().success());
+            return;
+        }
+        assert!(Instant::now() < end, "there is no builder");
+        std::thread::yield_now();
+    }
+}
+
+/// A disk of its own with room for `bytes`, seen through the namespace of the process that holds it; `None`, with a
+/// word, where the kernel gives none.
+struct Disk {
+    holder: Child,
+    place: PathBuf,
+    // A mount whose folder goes is gone too.
+    _folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn new(bytes: u64) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mount = folder.path();
+        let script = format!("mount -t tmpfs -o size={bytes} none {mount:?} && echo ready && exec cat");
+        let spawned = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut holder = spawned.inspect_err(|e| println!("skipped: unshare: {e}")).ok()?;
+        let mut line = String::new();
+        let _ = BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line);
+        if line != "ready\n" {
+            println!("skipped: no disk of our own can be had here");
+            let _ = holder.wait();
+            return None;
+        }
+        let place = PathBuf::from(format!("/proc/{}/root", holder.id())).join(mount.strip_prefix("/").unwrap());
+        Some(Self { holder, place, _folder: folder })
+    }
+
+    /// Leaves no byte.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.place.join("rubbish")).unwrap();
+        for block in [1 << 16, 1] {
+            while file.write_all(&vec![0; block]).is_ok() {}
+        }
+        let e = std::fs::write(self.place.join("more"), [0; 8192]).unwrap_err();
+        assert_eq!(e.kind(), std::io::ErrorKind::StorageFull);
+        let _ = std::fs::remove_file(self.place.join("more"));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+#[test]
+fn the_counter_sells_while_the_disk_of_the_plans_is_full() {
+    let Some(bench) = Bench::new("engines/demo") else { return };
+    let (major, _, rtx) = header();
+    if rtx || major > 8 {
+        return println!("skipped: the disk is the same for every version; tried with 8.2");
+    }
+    let Some(disk) = Disk::new(24 << 20) else { return };
+    std::os::unix::fs::symlink(&disk.place, bench.engine.join("plans")).unwrap();
+    let store = store(&bench);
+    let backend = || sell(&bench, &store, &["--fast"]).0["backend"].as_str().unwrap().to_owned();
+    let plan = || bench.files().into_iter().find(|f| f.ends_with(".plan")).map(|name| disk.place.join(name));
+    let full = |row: &Value| row["problem"].as_str().is_some_and(|p| p.contains("No space left on device"));
+    // No plan yet, and no room for one.
+    disk.fill();
+    let build = bench.begin(&[]);
+    assert_eq!(backend(), "onnxruntime");
+    let (exit, row) = Bench::ended(build);
+    assert!(exit == 6 && full(&row) && plan().is_none(), "{row}");
+    // A good plan fills it up to the last byte: the next one has no room, and the good one serves on.
+    std::fs::remove_file(disk.place.join("rubbish")).unwrap();
+    assert_eq!(bench.build(&[]).0, 0);
+    let file = plan().unwrap();
+    let good = std::fs::read(&file).unwrap();
+    disk.fill();
+    let build = bench.begin(&["--force"]);
+    assert_eq!(backend(), "tensorrt");
+    let (exit, row) = Bench::ended(build);
+    assert!(exit == 6 && full(&row), "{row}");
+    assert_eq!(std::fs::read(&file).unwrap(), good);
+    assert_eq!(backend(), "tensorrt");
+    // Nor is there room for the reason why a damaged one is set aside.
+    let mut damaged = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+    damaged.seek(SeekFrom::Start(good.len() as u64 / 2)).unwrap();
+    damaged.write_all(b"damage").unwrap();
+    drop(damaged);
+    assert_eq!(backend(), "onnxruntime");
+    assert!(plan().is_none() && bench.files().iter().any(|f| f.ends_with(".bad")), "{:?}", bench.files());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `till engine build` and the counter itself as processes, with the stub under the names that the program looks for.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use till::engine::tensorrt::library::header;
@@ -43,10 +43,22 @@ impl Bench {
         command.args(args).env("LD_LIBRARY_PATH", self.stub.path()).current_dir(root()).output().unwrap()
     }
 
+    /// Begins to build with more arguments.
+    pub fn begin(&self, more: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_till"));
+        command.args(["engine", "build", self.engine.to_str().unwrap(), "--json"]).args(more);
+        command.env("LD_LIBRARY_PATH", self.stub.path()).current_dir(root());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Builds with more arguments; the exit code and the engine's row.
     pub fn build(&self, more: &[&str]) -> (i32, Value) {
-        let engine = self.engine.to_str().unwrap();
-        let done = self.till(&[&["engine", "build", engine, "--json"], more].concat());
+        Self::ended(self.begin(more))
+    }
+
+    /// How a build ended: the exit code and the engine's row.
+    pub fn ended(build: Child) -> (i32, Value) {
+        let done = build.wait_with_output().unwrap();
         let talk = String::from_utf8_lossy(&done.stderr);
         let json: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {talk}"));
         assert_eq!(json["schema"], "till.engine-build/1");

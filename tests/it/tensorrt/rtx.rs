@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use serde_json::Value;
 use till::engine::Manifest;
 use till::engine::tensorrt::builder::Builder;
 use till::engine::tensorrt::library::{Code, Library, Paths, header};
 use till::engine::tensorrt::run::Engine;
 
-const PACKAGE: &str = "tensorrt-rtx-cu12-libs==1.7.1.116";
-const FOLDER: &str = "tensorrt_rtx_libs";
+/// A package of PyPI, the folder in `target/` that it is unpacked in, and the folder of its libraries in there.
+struct Package(&'static str, &'static str, &'static str);
+
+const RTX: Package = Package("tensorrt-rtx-cu12-libs==1.7.1.116", "tensorrt-rtx", "tensorrt_rtx_libs");
+const CUDART: Package = Package("nvidia-cuda-runtime-cu12==12.9.79", "cuda-runtime", "nvidia/cuda_runtime/lib");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,11 +28,7 @@ fn library() -> Option<Arc<Library>> {
         println!("skipped: built with headers of {major}.{minor}, RTX {rtx}; this test wants TensorRT-RTX 1.7");
         return None;
     }
-    let home = root().join("target/tensorrt-rtx");
-    let lib = home.join(FOLDER);
-    if !lib.join("libtensorrt_rtx.so.1").exists() {
-        install(&home)?;
-    }
+    let lib = RTX.libraries()?;
     let path = |name: &str| Some(lib.join(name));
     let paths = Paths {
         infer: path("libtensorrt_rtx.so.1"),
@@ -38,32 +38,41 @@ fn library() -> Option<Arc<Library>> {
     Some(Library::open(&paths).unwrap())
 }
 
-/// Into a folder of this process's own, then renamed: other tests' processes see all of it or nothing.
-fn install(home: &Path) -> Option<()> {
-    let own = home.with_added_extension(std::process::id().to_string());
-    std::fs::create_dir_all(&own).unwrap();
-    let run = |program: &str, args: &[&str]| {
-        let done = Command::new(program).args(args).current_dir(&own).output();
-        done.is_ok_and(|o| o.status.success()).then_some(())
-    };
-    let downloaded = run("python3", &["-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", PACKAGE]);
-    let files = || std::fs::read_dir(&own).unwrap().filter_map(|e| Some(e.ok()?.path()));
-    let wheel = downloaded.and_then(|()| files().find(|p| p.extension().is_some_and(|e| e == "whl")));
-    let unpacked = wheel.and_then(|wheel| run("python3", &["-m", "zipfile", "-e", wheel.to_str()?, "."]));
-    if unpacked.is_none() {
-        println!("skipped: {PACKAGE} can't be had here");
-    } else if let Err(e) = std::fs::rename(&own, home) {
-        // Another process was first.
-        assert!(home.join(FOLDER).exists(), "{e}");
+impl Package {
+    /// The folder of its libraries, installed when it isn't there yet; `None`, with a word, where it can't be had.
+    fn libraries(&self) -> Option<PathBuf> {
+        let Self(name, home, folder) = *self;
+        let home = root().join("target").join(home);
+        let libraries = home.join(folder);
+        if libraries.exists() {
+            return Some(libraries);
+        }
+        // Into a folder of this process's own, then renamed: other tests' processes see all of it or nothing.
+        let own = home.with_added_extension(std::process::id().to_string());
+        std::fs::create_dir_all(&own).unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let done = Command::new(program).args(args).current_dir(&own).output();
+            done.is_ok_and(|o| o.status.success()).then_some(())
+        };
+        let downloaded = run("python3", &["-m", "pip", "download", "--quiet", "--no-deps", "--dest", ".", name]);
+        let files = || std::fs::read_dir(&own).unwrap().filter_map(|e| Some(e.ok()?.path()));
+        let wheel = downloaded.and_then(|()| files().find(|p| p.extension().is_some_and(|e| e == "whl")));
+        let unpacked = wheel.and_then(|wheel| run("python3", &["-m", "zipfile", "-e", wheel.to_str()?, "."]));
+        if unpacked.is_none() {
+            println!("skipped: {name} can't be had here");
+        } else if let Err(e) = std::fs::rename(&own, &home) {
+            // Another process was first.
+            assert!(libraries.exists(), "{e}");
+        }
+        let _ = std::fs::remove_dir_all(&own);
+        unpacked.map(|()| libraries)
     }
-    let _ = std::fs::remove_dir_all(&own);
-    unpacked
 }
 
+/// Every engine of the project, the later stages of cascades too.
 fn manifests() -> Vec<Manifest> {
-    let engines = std::fs::read_dir(root().join("engines")).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
-    let mut folders: Vec<PathBuf> = engines.filter(|p| p.join("manifest.toml").exists()).collect();
-    folders.sort();
+    let folders = till::cli::engine::folders(&[root().join("engines")]).unwrap();
+    assert!(folders.len() >= 8, "{folders:?}");
     folders.iter().map(|f| Manifest::load(f).unwrap()).collect()
 }
 
@@ -96,6 +105,54 @@ fn every_engine_of_the_project_becomes_a_plan_without_a_gpu_and_loading_it_fails
             }
         }
     }
+}
+
+/// NVIDIA's library and CUDA's own runtime on a machine without a GPU, as a counter would find them: plans are built,
+/// none can be tried, and the next rung runs every engine and sells.
+#[test]
+fn without_a_gpu_cuda_says_so_and_the_next_rung_runs_every_engine_and_sells() {
+    let Some(library) = library() else { return };
+    let (Some(rtx), Some(cudart)) = (RTX.libraries(), CUDART.libraries()) else { return };
+    let paths = Paths {
+        infer: Some(rtx.join("libtensorrt_rtx.so.1")),
+        cudart: Some(cudart.join("libcudart.so.12")),
+        ..Paths::default()
+    };
+    drop(library);
+    let Err(e) = Library::open(&paths).unwrap().probe() else { return println!("skipped: there is a GPU here") };
+    println!("{e}");
+    assert_eq!((e.code, e.cuda), (Code::Cuda, 35), "{e}");
+    let plans = tempfile::tempdir().unwrap();
+    let search = format!("{}:{}", rtx.display(), cudart.display());
+    let till = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_till"));
+        let done = command.args(args).env("LD_LIBRARY_PATH", &search).current_dir(root()).output().unwrap();
+        let talk = String::from_utf8_lossy(&done.stderr).into_owned();
+        let json: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {talk}"));
+        (json, talk)
+    };
+    let place = plans.path().to_str().unwrap();
+    // The smallest ones: the test above builds all, and the child that builds has the lowest priority.
+    let (built, talk) = till(&["engine", "build", "engines/face-mtcnn", "--plans", place, "--json"]);
+    let rows = built["engines"].as_array().unwrap();
+    assert_eq!(rows.len(), 3, "{talk}");
+    for row in rows {
+        let outcome = row["outcome"].as_str().unwrap_or_default();
+        println!("{}: {outcome}", row["name"]);
+        assert!(outcome.starts_with("built, not checked, doesn't serve") && outcome.contains("35"), "{row}: {talk}");
+        assert!(std::fs::metadata(row["plan"].as_str().unwrap()).unwrap().len() > 10_000, "{row}");
+    }
+    let (checked, talk) = till(&["engine", "check", "engines", "--plans", place, "--json"]);
+    assert_eq!(checked["engines"].as_array().map(Vec::len), Some(manifests().len()));
+    for row in checked["engines"].as_array().unwrap() {
+        assert_eq!((&row["backends"][0], &row["ok"]), (&"onnxruntime".into(), &true.into()), "{row}: {talk}");
+    }
+    let (sold, talk) = till(&["demo", "--json", "--fast", "--clip", "one-item"]);
+    assert_eq!((&sold["backend"], &sold["matched"]), (&"onnxruntime".into(), &1.into()), "{sold}: {talk}");
+    assert_eq!(sold["receipts"].as_array().map(Vec::len), Some(1), "{sold}");
+    let said: Vec<&str> = talk.lines().filter(|l| l.contains("the CPU takes over")).collect();
+    assert!(said.len() == 1 && said[0].contains("35"), "{talk}");
+    println!("{}", said[0]);
 }
 
 #[test]
