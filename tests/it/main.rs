@@ -1,5 +1,6 @@
 //! Tests of the whole: each module drives till from outside.
 
+mod acceptance;
 mod alloc;
 mod chain;
 mod corpus;
