@@ -340,7 +340,12 @@ impl Core {
             _ if self.cause(now_ms).is_some() => Some(Happening::Cause),
             _ if self.left(now_ms) => Some(Happening::Left),
             Phase::Present => self.goods_seen().then_some(Happening::GoodsSeen),
-            Phase::Scanning => self.agreed().map(|_| Happening::Agreed),
+            // A cart that changed again before it could be told waits for that here: Settled would send it straight back.
+            Phase::Scanning => {
+                let cart = self.agreed()?;
+                let told = self.told_cart.as_ref().is_none_or(|(told, _)| same_goods(told, cart));
+                told.then_some(Happening::Agreed)
+            }
             Phase::Settled => match self.agreed() {
                 Some(cart) if self.told_cart.as_ref().is_some_and(|(told, _)| same_goods(told, cart)) => {
                     let held = now_ms.saturating_sub(self.phase_since_ms) >= self.settings.settle_ms;

@@ -162,6 +162,22 @@ fn an_offer_waits_for_the_settle_time() {
 }
 
 #[test]
+fn a_cart_that_changes_before_it_was_told_waits_and_floods_nobody() {
+    let mut bench = Bench::new();
+    bench.load(TEA_G);
+    bench.tray(&[Class::Product(0)]);
+    bench.load(250);
+    bench.tray(&[Class::Product(1)]);
+    bench.step(Input::Tick);
+    let said = bench.said.len();
+    (0..20).for_each(|_| bench.step(Input::Tick));
+    assert_eq!(bench.said.len(), said, "{:?}", &bench.said[said..]);
+    bench.pass(1_200);
+    assert_eq!(bench.phase(), Phase::Offered);
+    assert!(matches!(bench.durable()[..], [ToPos::Offer { cart, .. }] if cart.total_minor == 2_400));
+}
+
+#[test]
 fn goods_added_take_the_offer_back_and_a_new_one_follows() {
     let mut bench = Bench::offered();
     bench.load(TEA_G + 250);
