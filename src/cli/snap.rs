@@ -14,10 +14,10 @@ use crate::capture::Frame;
 use crate::checkout::Catalogue;
 use crate::checkout::cart::tally;
 use crate::config::Config;
-use crate::engine::{Colour, Fit, InputSpec, Layout, Manifest};
+use crate::engine::{Fit, InputSpec, Manifest};
 use crate::runtime::{clock, control, parts};
 use crate::vision::preprocess::Preprocessor;
-use crate::vision::{Class, TrayItem, TrayObservation};
+use crate::vision::{Class, TrayItem, TrayObservation, thumbnail};
 
 /// Frames that are looked at until the tray is settled; after that it is drawn as it is.
 const LOOK_FRAMES_MAX: u32 = 60;
@@ -204,21 +204,10 @@ fn paint(picture: &mut RgbImage, tray: &TrayObservation, manifest: &Manifest, ma
 
 /// The frame as people see it: through the same conversion as the engine's input, in its own size.
 fn rgb(frame: &Frame) -> Result<RgbImage, CliError> {
-    let spec = InputSpec {
-        name: String::new(),
-        width: frame.width,
-        height: frame.height,
-        layout: Layout::Nhwc,
-        colour: Colour::Rgb,
-        mean: [0.0; 3],
-        scale: [1.0; 3],
-        fit: Fit::Stretch,
-        pad: 0,
-    };
+    let spec = InputSpec::for_people(frame.width, frame.height, Fit::Stretch);
     let mut numbers = vec![0.0; spec.elements()];
     Preprocessor::new(&spec).fill(frame, &mut numbers)?;
-    let bytes = numbers.into_iter().map(|v: f32| v.round().clamp(0.0, 255.0) as u8).collect();
-    RgbImage::from_raw(frame.width, frame.height, bytes)
+    RgbImage::from_raw(frame.width, frame.height, thumbnail::bytes(&numbers).collect())
         .ok_or_else(|| CliError::new(Exit::Failed, "a frame of the camera contradicts its own size"))
 }
 

@@ -64,6 +64,12 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
+    /// Not an engine's: a picture as people see it, packed red, green, blue in 0..=255, black beside.
+    pub fn for_people(width: u32, height: u32, fit: Fit) -> Self {
+        let (layout, colour) = (Layout::Nhwc, Colour::Rgb);
+        Self { name: String::new(), width, height, layout, colour, mean: [0.0; 3], scale: ones(), fit, pad: 0 }
+    }
+
     /// Elements of the input tensor.
     pub fn elements(&self) -> usize {
         self.width as usize * self.height as usize * 3

@@ -4,7 +4,7 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
 use crate::capture::Frame;
-use crate::engine::{Colour, Fit, InputSpec, Layout};
+use crate::engine::{Fit, InputSpec};
 
 use super::preprocess::Preprocessor;
 use super::{VisionError, VisionErrorKind};
@@ -23,19 +23,14 @@ pub struct Thumbnailer {
 
 impl Default for Thumbnailer {
     fn default() -> Self {
-        let spec = InputSpec {
-            name: String::new(),
-            width: SIZE.0,
-            height: SIZE.1,
-            layout: Layout::Nhwc,
-            colour: Colour::Rgb,
-            mean: [0.0; 3],
-            scale: [1.0; 3],
-            fit: Fit::Letterbox,
-            pad: 0,
-        };
+        let spec = InputSpec::for_people(SIZE.0, SIZE.1, Fit::Letterbox);
         Self { numbers: vec![0.0; spec.elements()], rgb: Vec::new(), preprocessor: Preprocessor::new(&spec) }
     }
+}
+
+/// What [`InputSpec::for_people`] holds, as whole numbers.
+pub fn bytes(numbers: &[f32]) -> impl Iterator<Item = u8> {
+    numbers.iter().map(|v| v.round().clamp(0.0, 255.0) as u8)
 }
 
 impl Thumbnailer {
@@ -46,7 +41,7 @@ impl Thumbnailer {
     pub fn make(&mut self, frame: &Frame, jpeg: &mut Vec<u8>) -> Result<(), VisionError> {
         self.preprocessor.fill(frame, &mut self.numbers)?;
         self.rgb.clear();
-        self.rgb.extend(self.numbers.iter().map(|v| v.round().clamp(0.0, 255.0) as u8));
+        self.rgb.extend(bytes(&self.numbers));
         jpeg.clear();
         JpegEncoder::new_with_quality(jpeg, QUALITY)
             .encode(&self.rgb, SIZE.0, SIZE.1, ExtendedColorType::Rgb8)

@@ -174,7 +174,7 @@ fn what_remains_with_a_real_engine_is_the_librarys_own() {
 #[test]
 fn nothing_of_ours_is_allocated_for_a_face() {
     let Some(file) =
-        crate::faces::data("lfw-dev/images").map(|images| crate::faces::pictures_of(&images, 0)[0].clone())
+        crate::common::data("lfw-dev/images").map(|images| crate::faces::pictures_of(&images, 0)[0].clone())
     else {
         return;
     };

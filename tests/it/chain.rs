@@ -7,21 +7,12 @@ use gstreamer::prelude::*;
 use till::config::Config;
 use till::replay::{self, Player};
 
+use crate::common::data;
+
 const FPS: usize = 15;
 /// Frames before the goods, with them, and after.
 const PARTS: [usize; 3] = [15, 60, 30];
 const MASS_G: i32 = 200;
-
-fn data() -> Option<PathBuf> {
-    let root = std::env::var_os("TILL_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let folder = root.join("counter8");
-    if !folder.is_dir() {
-        println!("skipped: no data at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 /// Photographs kept from training whose boxes lie inside the picture, three products.
 fn photographs(data: &Path) -> Vec<(String, PathBuf)> {
@@ -87,7 +78,7 @@ fn script(title: &str, sku: &str, price: i64) -> String {
 
 #[test]
 fn real_photographs_become_acknowledged_receipts() {
-    let Some(data) = data() else { return };
+    let Some(data) = data("counter8") else { return };
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let chosen = photographs(&data);

@@ -9,14 +9,7 @@ use serde_json::Value;
 
 /// The photographs, if they are there.
 pub fn images() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let data = std::env::var_os("TILL_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
-    let dir = data.join("lfw-dev/images");
-    if !dir.exists() {
-        println!("skipped: no data at {}", dir.display());
-        return None;
-    }
-    Some(dir)
+    crate::common::data("lfw-dev/images")
 }
 
 /// The `number`th photograph of somebody, counted from 0.

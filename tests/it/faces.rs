@@ -11,19 +11,10 @@ use till::engine::Choice;
 use till::gallery::search::dot;
 use till::vision::face::{Face, FaceVision, choose};
 
+use crate::common::data;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The data's folder `name`, if it is there.
-pub fn data(name: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("TILL_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let dir = data.join(name);
-    if !dir.exists() {
-        println!("skipped: no data at {}", dir.display());
-        return None;
-    }
-    Some(dir)
 }
 
 /// An engine's folder over the reference weights of YuNet.

@@ -2,7 +2,6 @@
 //! ptys at 115200, files on the disk. Afterwards both books must agree: nothing lost, nothing twice.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use till::counter::open_log;
@@ -12,44 +11,13 @@ use till::port::recovery;
 use till::pos::{Keys, Pos};
 use till::runtime::{Status, control};
 
+use crate::common::Running;
+
 const KILLS: u32 = 20;
 /// The clip's offer comes about 3.5 s after its start; most kills fall around it.
 const MOMENTS_MS: std::ops::Range<u64> = 2_200..5_200;
 /// For the last sale to be sold and everything to be acknowledged.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A process that does not outlive the test.
-struct Running(Child);
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_till"))
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("till starts");
-        Self(child)
-    }
-
-    /// SIGKILL: no destructor, no flush.
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    fn alive(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A small generator (Marsaglia's xorshift64) so that a failing run can be told by its seed.
 struct Random(u64);

@@ -3,6 +3,7 @@
 mod acceptance;
 mod alloc;
 mod chain;
+mod common;
 mod corpus;
 mod conform;
 mod crash;

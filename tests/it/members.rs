@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use image::RgbImage;
 use till::cli::picture;
@@ -13,6 +13,8 @@ use till::people::vault::{Consent, Facing, KeySource, Method, Record, Template, 
 use till::port::pty::NullModem;
 use till::vision::face::{FaceVision, choose};
 
+use crate::common::{Running, data};
+
 /// At 15 frames a second: long enough for any answer.
 const FRAMES: usize = 300;
 
@@ -20,29 +22,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn data() -> Option<PathBuf> {
-    let data = std::env::var_os("TILL_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let folder = data.join("lfw-ident-dev");
-    if !folder.is_dir() {
-        println!("skipped: no data at {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 fn sorted(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.sort();
     found
-}
-
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A head that turns, each angle for a third of a second.
@@ -180,7 +163,7 @@ fn holding(folder: &Path, needles: &[(&str, Vec<u8>)], found: &mut Vec<String>) 
 
 #[test]
 fn a_member_is_named_a_stranger_is_not_and_no_face_is_on_the_disk() {
-    let Some(data) = data() else { return };
+    let Some(data) = data("lfw-ident-dev") else { return };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let names: Vec<String> = sorted(&data.join("gallery"))

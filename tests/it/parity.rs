@@ -12,12 +12,8 @@ fn root() -> &'static Path {
 
 /// Real frames of the counter, spread over the products; none without the data.
 fn pictures() -> Vec<PathBuf> {
-    let data = std::env::var_os("TILL_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    let dir = data.join("counter8/images");
-    let Ok(entries) = std::fs::read_dir(&dir) else {
-        println!("skipped: no data at {}", dir.display());
-        return Vec::new();
-    };
+    let Some(dir) = crate::common::data("counter8/images") else { return Vec::new() };
+    let entries = std::fs::read_dir(dir).unwrap();
     let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     files.sort();
     files.into_iter().step_by(40).collect()

@@ -2,24 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
 use till::port::pty::{BYTES_PER_S_115200, NullModem};
 
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(arguments: &[&str]) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_till"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    Running(command.spawn().unwrap())
-}
+use crate::common::Running;
 
 #[test]
 fn an_offer_comes_with_a_picture_of_the_tray() {
@@ -31,8 +17,9 @@ fn an_offer_comes_with_a_picture_of_the_tray() {
     write!(text, "[link]\nthumbnails = true\n").unwrap();
     std::fs::write(&config, text).unwrap();
     let state = folder.path().join("pos");
-    let mut pos = start(&["pos", "--json", "--port", pos_end.to_str().unwrap(), "--state", state.to_str().unwrap()]);
-    let _till = start(&["run", "--config", config.to_str().unwrap()]);
+    let mut pos =
+        Running::heard(&["pos", "--json", "--port", pos_end.to_str().unwrap(), "--state", state.to_str().unwrap()]);
+    let _till = Running::heard(&["run", "--config", config.to_str().unwrap()]);
     let mut offered = None;
     // The offer stands until the goods are taken, so the picture always has its time.
     for line in BufReader::new(pos.0.stdout.take().unwrap()).lines() {
