@@ -75,7 +75,7 @@ def counter8(data, split, extra=None, seed=1):
 def folder(data, split, extra=None, seed=1):
     dirs = sorted(p for p in pathlib.Path(data).iterdir() if p.is_dir())
     skus = [d.name for d in dirs if not d.name.startswith(("unknown", "hand", "_"))]
-    mine = lambda name: (zlib.crc32(name.encode()) % 5 == 0) == (split != "train")
+    mine = lambda name: split == "all" or (zlib.crc32(name.encode()) % 5 == 0) == (split != "train")
     raw = [[img for name, img in read_cutouts(d) if mine(f"{d.name}/{name}")] for d in dirs if d.name in skus]
     unknown = [[img for name, img in read_cutouts(d) if mine(f"{d.name}/{name}")] for d in dirs if d.name.startswith("unknown")]
     hands = [img for d in dirs if d.name.startswith("hand") for _, img in read_cutouts(d)]
@@ -84,7 +84,7 @@ def folder(data, split, extra=None, seed=1):
 
 
 def build(labels, raw, extra, tables, real, seed, split, unknown=(), hands=()):
-    rng = np.random.default_rng(seed + {"train": 0, "val": 1, "test": 2, "held": 3}[split])
+    rng = np.random.default_rng(seed + {"train": 0, "val": 1, "test": 2, "held": 3, "all": 4}[split])
     many = 400 if split == "train" else 60
     groups = [[Cutout(c) for c in g] for g in unknown if g]
     # Few real strangers must stand for all goods of the world: the invented ones outweigh them.

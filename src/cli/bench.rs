@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::capture::{Frame, PixelFormat, Plane};
 use crate::engine::{self, Backend, Choice, Manifest};
-use crate::vision::{Rules, TrayVision};
+use crate::vision::{Rules, Second, TrayVision};
 
 use super::engine::noise;
 use super::exit::{CliError, Exit};
@@ -82,7 +82,8 @@ fn pipeline(args: &PipelineArgs, out: &mut dyn Write) -> Result<Exit, CliError> 
     let choice =
         Choice { backend: args.backend, threads: args.threads, ort_dylib: args.ort_dylib.clone(), ..Choice::default() };
     let engine = engine::load(&manifest, &choice)?;
-    let mut vision = TrayVision::new(&manifest, engine, Rules::for_manifest(&manifest))?;
+    let mut vision = TrayVision::new(&manifest, engine, Rules::for_manifest(&manifest))?
+        .with_second(Second::load(&manifest, &choice)?);
     let mut frame = match &args.picture {
         Some(path) => picture::load(path).map_err(|m| CliError::new(Exit::Failed, m))?,
         None => noise_frame(640, 480),

@@ -152,10 +152,10 @@ impl Faces {
     /// As [`Faces::vector`].
     pub fn look_at_all(&mut self, files: &[PathBuf]) -> Result<(), CliError> {
         for (n, file) in files.iter().enumerate() {
-            progress(n, files.len());
+            progress(n, files.len(), "pictures", 500);
             self.vector(file)?;
         }
-        progress(files.len(), files.len());
+        progress(files.len(), files.len(), "pictures", 500);
         Ok(())
     }
 
@@ -189,14 +189,14 @@ pub fn curve(embedder: &Manifest) -> Result<FmrCurve, CliError> {
     FmrCurve::load(&embedder.dir, &embedder.sha256).map_err(|e| CliError::new(Exit::Config, e.0))
 }
 
-/// A bar on a terminal, now and then a line elsewhere.
-pub fn progress(done: usize, of: usize) {
+/// A bar on a terminal; a line for each `every` elsewhere.
+pub fn progress(done: usize, of: usize, what: &str, every: usize) {
     if std::io::stderr().is_terminal() {
         let filled = (done * 30).checked_div(of).unwrap_or(30);
         let bar = "#".repeat(filled) + &".".repeat(30 - filled);
-        eprint!("\r[{bar}] {done} of {of} pictures{}", if done == of { "\n" } else { "" });
-    } else if done == of || (done > 0 && done.is_multiple_of(500)) {
-        eprintln!("{done} of {of} pictures");
+        eprint!("\r[{bar}] {done} of {of} {what}{}", if done == of { "\n" } else { "" });
+    } else if done == of || (done > 0 && done.is_multiple_of(every)) {
+        eprintln!("{done} of {of} {what}");
     }
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::head::HeadSpec;
 use super::input::InputSpec;
+use super::second::SecondSpec;
 use super::suppression::NmsSpec;
 use super::{EngineError, EngineErrorKind};
 
@@ -38,6 +39,8 @@ pub enum Task {
     /// A vector for an aligned face.
     #[serde(rename = "face-embed")]
     FaceEmbed,
+    /// Which label a whole picture has: the second look of a detector.
+    Classify,
 }
 
 /// The limits that were chosen on validation data.
@@ -114,6 +117,7 @@ struct Raw {
     labels: Labels,
     #[serde(default)]
     stages: Vec<String>,
+    second: Option<SecondSpec>,
     #[serde(default)]
     metrics: Vec<Metric>,
 }
@@ -149,6 +153,8 @@ pub struct Manifest {
     pub labels: Labels,
     /// Folders in `dir` with the further nets of a cascade, in their order, each with a manifest of its own.
     pub stages: Vec<String>,
+    /// When a detector's one stage looks at a box again, and what its word is worth.
+    pub second: Option<SecondSpec>,
     /// What was measured, and on which data.
     pub metrics: Vec<Metric>,
 }
@@ -190,6 +196,7 @@ impl Manifest {
             thresholds: raw.thresholds.unwrap_or(Thresholds { score: 1.0, nms_iou: 0.0, sure: 1.0 }),
             labels: raw.labels,
             stages: raw.stages,
+            second: raw.second,
             metrics: raw.metrics,
         })
     }
@@ -263,11 +270,19 @@ impl Raw {
         if !i.mean.iter().all(|v| v.is_finite()) || !i.scale.iter().all(|v| v.is_finite() && *v != 0.0) {
             return Err("[input] mean and scale: finite numbers, no scale of 0".into());
         }
+        match (&self.second, self.task, self.stages.len()) {
+            (Some(second), Task::Detect, 1) => second.check()?,
+            (None, Task::Detect, 0) | (None, Task::FaceDetect | Task::FaceEmbed | Task::Classify, _) => {}
+            _ => return Err("[second] and stages: a detector has both, with one stage, or neither".into()),
+        }
+        if (self.task == Task::Classify) != matches!(self.head, HeadSpec::Classes(_)) {
+            return Err("task = \"classify\" and [head] kind = \"classes\" go together".into());
+        }
         self.head.check()?;
         self.nms.check(self.thresholds.map_or(0.0, |t| t.nms_iou))?;
         let Some(t) = &self.thresholds else {
             return match self.task {
-                Task::FaceEmbed => self.check_labels(),
+                Task::FaceEmbed | Task::Classify => self.check_labels(),
                 Task::Detect | Task::FaceDetect => Err("[thresholds] is missing".into()),
             };
         };
@@ -289,7 +304,7 @@ impl Raw {
             return Err(format!("[labels] names: {} labels, at most {LABELS_MAX}", names.len()));
         }
         let products = self.labels.products();
-        if self.task != Task::Detect {
+        if !matches!(self.task, Task::Detect | Task::Classify) {
             return match names.is_empty() {
                 true => Ok(()),
                 false => Err("[labels]: a face engine has none".into()),
@@ -410,6 +425,17 @@ data = "test split"
             ("\"green\", \"__unknown__\"", "\"__unknown__\", \"green\"", "come last"),
             ("value = 0.99", "value = \"high\"", "value"),
             ("[input]", "stages = [\"../rnet\"]\n[input]", "own folder"),
+            ("task = \"detect\"", "task = \"classify\"", "go together"),
+            ("[input]", "stages = [\"second\"]\n[input]", "a detector has both"),
+            ("[input]", "[second]\nsure = 0.9\n[input]", "a detector has both"),
+            ("[input]", "stages = [\"second\"]\n[second]\nsure = 0.4\n[input]", "[second] sure = 0.4"),
+            ("[input]", "stages = [\"second\"]\n[second]\nsure = 0.9\nbelow = nan\n[input]", "[second] below = NaN"),
+            ("[input]", "stages = [\"second\"]\n[second]\nsure = 0.9\naround = 9.0\n[input]", "[second] around = 9"),
+            (
+                "[input]",
+                "stages = [\"second\"]\n[second]\nsure = 0.9\nboxes_max = 0\n[input]",
+                "[second] boxes_max = 0",
+            ),
             ("task = \"detect\"", "task = \"face-detect\"", "a face engine has none"),
             ("[thresholds]\nscore = 0.25\nnms_iou = 0.5\nsure = 0.6\n", "", "[thresholds] is missing"),
             ("source = \"made by hand\"", "", "source"),

@@ -20,6 +20,8 @@ pub mod onnxruntime;
 pub mod preflight;
 #[forbid(unsafe_code)]
 pub mod rten;
+#[forbid(unsafe_code)]
+pub mod second;
 pub mod tensorrt;
 #[forbid(unsafe_code)]
 pub mod suppression;

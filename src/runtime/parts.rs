@@ -24,7 +24,7 @@ use crate::pos::{Keys, Pos};
 use crate::runtime::face::Recogniser;
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock};
 use crate::vision::face::FaceVision;
-use crate::vision::{self, TrayVision};
+use crate::vision::{self, Second, TrayVision};
 
 impl From<crate::engine::EngineError> for RuntimeError {
     fn from(error: crate::engine::EngineError) -> Self {
@@ -106,7 +106,8 @@ pub fn eyesight(config: &Config) -> Result<Eyesight, RuntimeError> {
         other => other?,
     };
     choice.backend = engine.backend;
-    let vision = TrayVision::new(&manifest, loaded, vision::Rules::for_manifest(&manifest))?;
+    let vision = TrayVision::new(&manifest, loaded, vision::Rules::for_manifest(&manifest))?
+        .with_second(Second::load(&manifest, &choice)?);
     Ok(Eyesight { manifest, vision, reason, choice })
 }
 
@@ -115,7 +116,9 @@ pub fn vision_on(manifest: &Manifest, choice: &Choice, backend: Backend) -> Opti
     let choice = Choice { backend, ..choice.clone() };
     let engine = crate::engine::load(manifest, &choice).map_err(|error| log::error!("{error}")).ok()?;
     let rules = vision::Rules::for_manifest(manifest);
-    TrayVision::new(manifest, engine, rules).map_err(|error| log::error!("{error}")).ok()
+    let vision = TrayVision::new(manifest, engine, rules);
+    let vision = vision.and_then(|vision| Ok(vision.with_second(Second::load(manifest, &choice)?)));
+    vision.map_err(|error| log::error!("{error}")).ok()
 }
 
 /// Vision on the next rung below `backend` that loads; below rten there is none.

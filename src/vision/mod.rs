@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod nms;
 pub mod observation;
 pub mod preprocess;
+pub mod second;
 pub mod thumbnail;
 pub mod tray;
 
@@ -17,4 +18,5 @@ pub use error::{VisionError, VisionErrorKind};
 pub use observation::{
     CANDIDATES_MAX, CLASSES_MAX, Candidate, Candidates, Class, ITEMS_MAX, TrayItem, TrayObservation,
 };
+pub use second::Second;
 pub use tray::{Fusion, Rules, TrayVision};

@@ -11,11 +11,12 @@ use till::capture::{PixelFormat, Plane, slot};
 use till::cli::picture;
 use till::engine::manifest::Manifest;
 use till::engine::null::Null;
+use till::engine::second::SecondSpec;
 use till::engine::{self, Backend, Choice, Engine, EngineError, EngineErrorKind, TensorSpec};
 use till::gallery::{Gallery, Precision};
 use till::people::{Decision, Evidence, FmrCurve, Policy, decision};
 use till::vision::face::{FaceVision, Looked};
-use till::vision::{Rules, TrayVision};
+use till::vision::{Rules, Second, TrayVision};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
@@ -143,6 +144,22 @@ fn nothing_of_ours_is_allocated_for_a_frame() {
     let mut vision = TrayVision::new(&manifest, Box::new(null(&manifest)), Rules::for_manifest(&manifest)).unwrap();
     let total = run(&mut vision, 200, &AtomicU64::new(0));
     assert_eq!(vision.last().items.len(), 4, "the path was walked: there is something on the tray");
+    assert_eq!(total, 0);
+}
+
+#[test]
+fn nor_for_a_second_look() {
+    let manifest = blobs();
+    let stage = Manifest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/blobs-second")).unwrap();
+    let input = TensorSpec { name: stage.input.name.clone(), shape: stage.input.shape().to_vec() };
+    let output = TensorSpec { name: "logits".into(), shape: vec![1, stage.labels.names.len()] };
+    // Every box is looked at again, whatever its score.
+    let spec = SecondSpec { sure: 0.9, below: Some(1.0), runner_up: 1.0, around: 1.15, boxes_max: 32 };
+    let second = Second::new(&manifest, spec, &stage, Box::new(Null::new(input, vec![output]))).unwrap();
+    let vision = TrayVision::new(&manifest, Box::new(null(&manifest)), Rules::for_manifest(&manifest)).unwrap();
+    let mut vision = vision.with_second(Some(second));
+    let total = run(&mut vision, 100, &AtomicU64::new(0));
+    assert_eq!(vision.looked_twice(), 300, "three products a frame");
     assert_eq!(total, 0);
 }
 

@@ -47,6 +47,20 @@ pub enum HeadSpec {
     /// A vector of a face aligned to the template of 112x112 pixels: MobileFaceNet, ArcFace, FaceNet.
     #[serde(rename = "face-vector")]
     FaceVector(FaceVectorSpec),
+    /// A score a label for the whole input, `[1, C]`: the second look.
+    #[serde(rename = "classes")]
+    Classes(ClassesSpec),
+}
+
+/// `classes`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassesSpec {
+    /// The output's name in the model.
+    pub output: String,
+    /// The output has logits, which a softmax turns into shares. Default true.
+    #[serde(default = "yes")]
+    pub softmax: bool,
 }
 
 /// `face-vector`.
@@ -252,6 +266,7 @@ impl HeadSpec {
                 [std::slice::from_ref(&s.output), &[], &[]]
             }
             Self::FaceVector(s) => [std::slice::from_ref(&s.output), &[], &[]],
+            Self::Classes(s) => [std::slice::from_ref(&s.output), &[], &[]],
             Self::YoloV8Maps(s) => [&s.outputs, &[], &[]],
             Self::YoloV5Maps(s) => [&s.outputs, &[], &[]],
             Self::Ssd(s) => [&s.boxes, &s.scores, &[]],

@@ -83,6 +83,9 @@ fn decoder(spec: &HeadSpec, target: &Target<'_>) -> Result<Box<dyn Decode>, Stri
         HeadSpec::Mtcnn(_) | HeadSpec::BlazeFace(_) | HeadSpec::YuNet(_) | HeadSpec::FaceVector(_) => {
             return Err("[head] kind: a face engine's, which the face camera reads, not the tray's".into());
         }
+        HeadSpec::Classes(_) => {
+            return Err("[head] kind: a classifier's, which has no boxes; it can be an engine's second look".into());
+        }
     })
 }
 

@@ -26,6 +26,8 @@ struct RawImage {
     height: u32,
     #[serde(default)]
     level: Option<String>,
+    #[serde(default)]
+    clip: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +58,8 @@ pub struct Image {
     pub level: Option<Level>,
     /// Its boxes, classes as indices of the labels.
     pub truth: Vec<Truth>,
+    /// Pictures of the same tray taken before it, in their order, relative to the folder.
+    pub clip: Vec<PathBuf>,
 }
 
 /// The pictures in the order of their ids.
@@ -110,7 +114,7 @@ impl Dataset {
                 return Err(format!("picture {:?} stands there twice", i.file_name));
             }
             let (file, truth) = (PathBuf::from(i.file_name), Vec::new());
-            images.push((i.id, Image { file, width: i.width, height: i.height, level, truth }));
+            images.push((i.id, Image { file, width: i.width, height: i.height, level, truth, clip: i.clip }));
         }
         images.sort_by_key(|(id, _)| *id);
         if let Some([(id, _), _]) =
@@ -145,7 +149,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"{"images":[{"id":7,"file_name":"b.jpg","width":10,"height":10},
-        {"id":3,"file_name":"a.jpg","width":20,"height":10,"level":"hard","extra":1}],
+        {"id":3,"file_name":"a.jpg","width":20,"height":10,"level":"hard","extra":1,"clip":["c/0.jpg","c/1.jpg"]}],
         "categories":[{"id":5,"name":"red"},{"id":2,"name":"green"}],
         "annotations":[{"id":1,"image_id":3,"category_id":2,"bbox":[-1,2,3,4],"area":12,"iscrowd":1},
         {"id":2,"image_id":7,"category_id":5,"bbox":[0,0,10,10]}]}"#;
@@ -159,6 +163,7 @@ mod tests {
         let d = Dataset::parse(GOOD, &labels()).unwrap();
         assert_eq!(d.images[0].file, Path::new("a.jpg"));
         assert_eq!((d.images[0].level, d.images[1].level), (Some(Level::Hard), None));
+        assert_eq!((&d.images[0].clip[1], d.images[1].clip.len()), (&PathBuf::from("c/1.jpg"), 0));
         assert_eq!(d.images[0].truth, [Truth { class: 1, bbox: [-1.0, 2.0, 3.0, 4.0], crowd: true }]);
         assert_eq!(d.images[1].truth[0].class, 0);
     }

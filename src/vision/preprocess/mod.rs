@@ -45,6 +45,8 @@ pub struct Preprocessor {
     gain: [f32; 3],
     bias: [f32; 3],
     frame_size: (u32, u32),
+    /// Which part of the frame was looked at last; all of it for `None`.
+    part: Option<[f32; 4]>,
     inner: Inner,
     columns: Vec<Tap>,
     rows: Vec<Tap>,
@@ -63,6 +65,7 @@ impl Preprocessor {
             gain,
             bias,
             frame_size: (0, 0),
+            part: None,
             inner: Inner::default(),
             columns: Vec::new(),
             rows: Vec::new(),
@@ -78,6 +81,26 @@ impl Preprocessor {
     /// [`VisionErrorKind::Frame`] when the frame's size, planes and bytes don't fit together,
     /// [`VisionErrorKind::Input`] when `out` is not the input's size. `out` is then as it was.
     pub fn fill(&mut self, frame: &Frame, out: &mut [f32]) -> Result<(), VisionError> {
+        self.fill_from(frame, None, out)
+    }
+
+    /// As [`Preprocessor::fill`], of the part x0, y0, x1, y1 of the frame alone, in its pixels, stretched over the whole
+    /// input; what of it lies outside of the frame is filled as padding is. Such a part has no way back by
+    /// [`Preprocessor::to_frame`].
+    ///
+    /// # Errors
+    /// As there, and for a part without an area.
+    pub fn fill_part(&mut self, frame: &Frame, part: [f32; 4], out: &mut [f32]) -> Result<(), VisionError> {
+        let [x0, y0, x1, y1] = part;
+        // Written so that NaN fails too.
+        if !(part.iter().all(|v| v.abs() < 1e6) && x1 - x0 >= 1.0 && y1 - y0 >= 1.0) {
+            let message = format!("its part {part:?} has no area");
+            return Err(VisionError::new(VisionErrorKind::Frame, format!("frame {}", frame.sequence), message));
+        }
+        self.fill_from(frame, Some(part), out)
+    }
+
+    fn fill_from(&mut self, frame: &Frame, part: Option<[f32; 4]>, out: &mut [f32]) -> Result<(), VisionError> {
         let picture = Picture::of(frame).map_err(|what| {
             let place = format!("frame {}", frame.sequence);
             VisionError::new(VisionErrorKind::Frame, place, format!("{what}; the camera's driver contradicts itself"))
@@ -87,8 +110,8 @@ impl Preprocessor {
             let text = format!("the buffer has {} elements, the manifest's input {elements}", out.len());
             return Err(VisionError::new(VisionErrorKind::Input, self.spec.name.clone(), text));
         }
-        if self.frame_size != (frame.width, frame.height) {
-            self.rebuild(frame.width, frame.height);
+        if self.frame_size != (frame.width, frame.height) || self.part != part {
+            self.rebuild(frame.width, frame.height, part);
         }
         self.yuv.set(frame.matrix);
         self.across.iter_mut().for_each(|a| a.row = None);
@@ -120,17 +143,24 @@ impl Preprocessor {
         [x(bbox[0]), y(bbox[1]), x(bbox[2]), y(bbox[3])]
     }
 
-    fn rebuild(&mut self, width: u32, height: u32) {
-        self.inner = fit(&self.spec, width, height);
-        taps(&mut self.columns, width as usize, self.inner.width);
-        taps(&mut self.rows, height as usize, self.inner.height);
+    fn rebuild(&mut self, width: u32, height: u32, part: Option<[f32; 4]>) {
+        let (w, h) = (width as usize, height as usize);
+        if let Some([x0, y0, x1, y1]) = part {
+            let (left, across) = cut(&mut self.columns, w, (x0, x1), self.spec.width as usize);
+            let (top, down) = cut(&mut self.rows, h, (y0, y1), self.spec.height as usize);
+            self.inner = Inner { left, top, width: across, height: down };
+        } else {
+            self.inner = fit(&self.spec, width, height);
+            taps(&mut self.columns, w, (0.0, w as f64 / self.inner.width as f64), 0..self.inner.width);
+            taps(&mut self.rows, h, (0.0, h as f64 / self.inner.height as f64), 0..self.inner.height);
+        }
         self.converted.clear();
         self.converted.resize(width as usize, [0.0; 4]);
         for plane in self.across.iter_mut().flat_map(|a| &mut a.planes) {
             plane.clear();
             plane.resize(self.inner.width, 0.0);
         }
-        self.frame_size = (width, height);
+        (self.frame_size, self.part) = ((width, height), part);
     }
 
     /// Makes sure that `row` of the frame is resized across and says where, sparing `keep`.
@@ -208,16 +238,26 @@ fn fit(spec: &InputSpec, width: u32, height: u32) -> Inner {
     Inner { left, top, width: w, height: h }
 }
 
-/// Taps for resizing `from` samples to `to`, centres at half pixels.
-fn taps(out: &mut Vec<Tap>, from: usize, to: usize) {
+/// Taps for `to` of the input's samples out of `from`, centres at half pixels: they begin at `start` and are `step` apart.
+fn taps(out: &mut Vec<Tap>, from: usize, (start, step): (f64, f64), to: std::ops::Range<usize>) {
     let last = from - 1;
-    let step = from as f64 / to as f64;
     out.clear();
-    out.extend((0..to).map(|i| {
-        let at = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, last as f64);
+    out.extend(to.map(|i| {
+        let at = (start + (i as f64 + 0.5) * step - 0.5).clamp(0.0, last as f64);
         let first = at as usize;
         Tap { first, second: (first + 1).min(last), weight: (at - first as f64) as f32 }
     }));
+}
+
+/// Taps for the input's `full` samples over `low..high` of `from`, as far as those exist; which of the input's they are,
+/// first and how many.
+fn cut(out: &mut Vec<Tap>, from: usize, (low, high): (f32, f32), full: usize) -> (usize, usize) {
+    let (low, step) = (f64::from(low), f64::from(high - low) / full as f64);
+    // The first of the input's samples whose middle lies at `at` or beyond.
+    let first = |at: f64| ((at - low) / step - 0.5).ceil().clamp(0.0, full as f64) as usize;
+    let (start, end) = (first(0.0), first(from as f64));
+    taps(out, from, (low, step), start..end);
+    (start, end - start)
 }
 
 #[cfg(test)]

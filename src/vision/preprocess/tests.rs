@@ -294,3 +294,45 @@ proptest! {
         assert_same(&noise(FORMATS[format], size.0, size.1, padding, seed), &s, &mut Preprocessor::new(&s));
     }
 }
+
+#[test]
+fn a_part_is_the_picture_that_was_cut_out_and_beyond_the_edge_is_padding() {
+    let frame = noise(PixelFormat::Rgb, 64, 48, 0, 7);
+    let cut = |x0: usize, y0: usize, w: usize, h: usize| {
+        let mut part = Frame::with_capacity(w as u32, h as u32);
+        crate::capture::test::lay_out(&mut part, (w as u32, h as u32), PixelFormat::Rgb);
+        let rows = (y0..y0 + h).flat_map(|y| {
+            let at = frame.planes[0].offset + frame.planes[0].stride * y + x0 * 3;
+            frame.data[at..at + w * 3].to_vec()
+        });
+        part.data = rows.collect();
+        part
+    };
+    let spec = spec(16, 16, Fit::Stretch);
+    let (mut pre, mut ours, mut wanted) =
+        (Preprocessor::new(&spec), vec![0.0; spec.elements()], vec![0.0; spec.elements()]);
+    pre.fill_part(&frame, [8.0, 4.0, 40.0, 36.0], &mut ours).unwrap();
+    Preprocessor::new(&spec).fill(&cut(8, 4, 32, 32), &mut wanted).unwrap();
+    // At the part's own edges its neighbours in the frame are blended in; inside there is no difference.
+    for y in 1..15 {
+        for x in 1..15 {
+            assert!((ours[y * 16 + x] - wanted[y * 16 + x]).abs() < 1e-3, "{x}, {y}");
+        }
+    }
+    // Half of it to the left of the frame, a quarter above.
+    pre.fill_part(&frame, [-16.0, -8.0, 16.0, 24.0], &mut ours).unwrap();
+    Preprocessor::new(&spec).fill(&cut(0, 0, 16, 24), &mut wanted).unwrap();
+    for (y, x) in (0..16).flat_map(|y| (0..16).map(move |x| (y, x))) {
+        let outside = x < 8 || y < 4;
+        assert_eq!(ours[y * 16 + x] == 114.0, outside, "{x}, {y}");
+    }
+    // Wholly outside there is only padding, and the whole frame afterwards is the whole frame.
+    pre.fill_part(&frame, [100.0, 0.0, 120.0, 20.0], &mut ours).unwrap();
+    assert!(ours.iter().all(|v| *v == 114.0));
+    pre.fill(&frame, &mut ours).unwrap();
+    Preprocessor::new(&spec).fill(&frame, &mut wanted).unwrap();
+    assert_eq!(ours, wanted);
+    for part in [[5.0, 5.0, 5.5, 9.0], [9.0, 0.0, 0.0, 9.0], [f32::NAN, 0.0, 9.0, 9.0], [0.0, 0.0, 1e30, 9.0]] {
+        assert_eq!(pre.fill_part(&frame, part, &mut ours).unwrap_err().kind, VisionErrorKind::Frame, "{part:?}");
+    }
+}

@@ -15,7 +15,7 @@ use crate::engine::{Engine, Manifest};
 use super::head::Head;
 use super::nms::Nms;
 use super::preprocess::Preprocessor;
-use super::{Detection, TrayObservation, VisionError};
+use super::{Detection, Second, TrayObservation, VisionError};
 
 /// Most boxes of one frame that are looked at after suppression.
 pub const DETECTIONS_MAX: usize = 300;
@@ -30,6 +30,7 @@ pub struct TrayVision {
     precision: String,
     found: Vec<Detection>,
     kept: Vec<Detection>,
+    second: Option<Second>,
     fusion: Fusion,
 }
 
@@ -49,10 +50,21 @@ impl TrayVision {
             precision: engine.precision().unwrap_or(&manifest.precision).to_owned(),
             found: Vec::with_capacity(head.boxes_max()),
             kept: Vec::with_capacity(DETECTIONS_MAX),
+            second: None,
             fusion: Fusion::new(rules),
             head,
             engine,
         })
+    }
+
+    /// The same with a second look at what the detector is unsure of.
+    pub fn with_second(self, second: Option<Second>) -> Self {
+        Self { second, ..self }
+    }
+
+    /// Boxes that were looked at twice so far.
+    pub fn looked_twice(&self) -> u64 {
+        self.second.as_ref().map_or(0, Second::looked)
     }
 
     /// The tray after `frame`, captured at `now_ms` (monotonic).
@@ -86,7 +98,10 @@ impl TrayVision {
         }
         // A box beside the letterboxed picture has no area left.
         self.kept.retain(Detection::is_sound);
-        Ok(())
+        match &mut self.second {
+            Some(second) => second.review(frame, &mut self.kept),
+            None => Ok(()),
+        }
     }
 
     /// Forgets everything that lay on the tray.
