@@ -19,6 +19,7 @@ pub mod engine_bench;
 pub mod engine_build;
 #[cfg(feature = "tensorrt")]
 mod engine_plan;
+pub mod eval_carts;
 pub mod eval_identify;
 pub mod eval_tray;
 pub mod eval_verify;
@@ -103,6 +104,8 @@ pub enum Command {
 pub enum Eval {
     /// Carts and boxes of a tray detector on pictures with COCO annotations
     Tray(eval_tray::EvalTrayArgs),
+    /// Whole sales at the demo store: carts laid down by seed, filmed, and played through the counter to receipts
+    Carts(eval_carts::EvalCartsArgs),
     /// Pairs of faces: one person or two
     Verify(eval_verify::EvalVerifyArgs),
     /// Faces among members and strangers
@@ -136,6 +139,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Status(args) => status::run(&args, out),
         Command::Eval { what: Eval::Tray(args) } => eval_tray::run(&args, out),
+        Command::Eval { what: Eval::Carts(args) } => eval_carts::run(&args, out),
         Command::Eval { what: Eval::Verify(args) } => eval_verify::run(&args, out),
         Command::Eval { what: Eval::Identify(args) } => eval_identify::run(&args, out),
         Command::People(args) => people::run(&args, out),

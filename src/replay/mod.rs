@@ -1,8 +1,9 @@
 //! The lock-step driver: footage and its script through every room, frame by frame, with the recording's
 //! own time. The same input gives the same bytes. The wire is a real tty, the POS the reference POS, the
-//! books are files; only the pace is not the shopper's. Read next: `session`.
+//! books are files; only the pace is not the shopper's. Read next: `session`, then `store`.
 
 mod session;
+pub mod store;
 pub mod verdict;
 
 pub use session::{Played, Player};

@@ -9,7 +9,7 @@ use till_link::{Attention, Phase, ToPos};
 
 use crate::capture::gst::{GstOpener, Pace, Source};
 use crate::capture::slot::{Reader, Writer, slot};
-use crate::capture::{Opener, Read};
+use crate::capture::{Opener, Read, Stream};
 use crate::checkout::Effect;
 use crate::config::Config;
 use crate::counter::Counter;
@@ -48,6 +48,8 @@ pub struct Played {
     pub frames: u64,
     /// Of them looked at.
     pub looked: u64,
+    /// The counter is ready for the next shopper.
+    pub ended: bool,
 }
 
 /// Plays sessions one after the other on the same counter.
@@ -132,12 +134,22 @@ impl Player {
     /// # Errors
     /// When the footage can't be decoded or the books or the tty fail.
     pub fn play(&mut self, script: &script::Script) -> Result<Played, RuntimeError> {
+        let mut stream =
+            GstOpener::new("tray", Source::File(script.footage.clone()), Pace::LockStep).open().map_err(|error| {
+                let place = script.footage.display().to_string();
+                RuntimeError::new(RuntimeErrorKind::Footage, place, error.to_string())
+            })?;
+        self.play_on(script, stream.as_mut())
+    }
+
+    /// As [`Player::play`], with frames from `stream` in the place of the script's footage.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn play_on(&mut self, script: &script::Script, stream: &mut dyn Stream) -> Result<Played, RuntimeError> {
         let footage = |message: String| {
             RuntimeError::new(RuntimeErrorKind::Footage, script.footage.display().to_string(), message)
         };
-        let mut stream = GstOpener::new("tray", Source::File(script.footage.clone()), Pace::LockStep)
-            .open()
-            .map_err(|error| footage(error.to_string()))?;
         let booked_before = self.pos.ledger().receipts().count();
         self.attentions.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut events = script::Player::new(script);
@@ -187,13 +199,14 @@ impl Player {
             events.due(self.now_ms - begin_ms, &mut |event| self.counter.raw(self.now_ms, event));
             self.exchange().map_err(footage)?;
         }
-        if self.counter.view().phase != Phase::Idle {
+        let ended = self.counter.view().phase == Phase::Idle;
+        if !ended {
             log::warn!("{}: the session did not end, it stands at {:?}", script.title, self.counter.view().phase);
         }
         let receipts: Vec<Receipt> = self.pos.ledger().receipts().skip(booked_before).cloned().collect();
         let attentions = self.attentions.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let verdict = verdict(&script.expect, &receipts, &attentions);
-        Ok(Played { title: script.title.clone(), receipts, attentions, verdict, frames, looked })
+        Ok(Played { title: script.title.clone(), receipts, attentions, verdict, frames, looked, ended })
     }
 
     /// Both ends talk until neither has anything to say at this moment.

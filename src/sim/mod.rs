@@ -8,7 +8,7 @@ mod line;
 mod plant;
 mod port;
 mod power;
-mod rng;
+pub mod rng;
 mod shop;
 mod shopper;
 mod stranger;

@@ -1,7 +1,9 @@
-"""Training crops: blender -b --python crops.py -- ART OUT COUNT PART PARTS
+"""Training crops: blender -b --python crops.py -- ART OUT COUNT PART PARTS [FIRST]
 
 Each product alone, without a background, at the place, yaw, face and light that it may have under the counter's camera,
 at the scale of a 640x480 frame. OUT/<sku>/NNN.png, OUT/hand-<n>/NNN.png, OUT/_background/NNN.png.
+FIRST is the number of the first view, and so the seed: from 1000 on they are for measuring, of other packs (each bag has
+its own dents), the two products that no training sees among them.
 """
 
 import math
@@ -15,9 +17,10 @@ from bpy_extras.object_utils import world_to_camera_view  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import goods  # noqa: E402
-from products import SOLD, UNSOLD_TRAINING  # noqa: E402
+from products import SOLD, UNSOLD_CLIPS, UNSOLD_TRAINING  # noqa: E402
 
 WIDE, TALL = 960, 720
+MEASURING = 1000
 
 
 def random_light(rng):
@@ -45,12 +48,14 @@ def crop(scene, parts, path, edge):
         picture.crop(bounds).save(path)
 
 
-def main(art, out, count, part, parts):
+def main(art, out, count, part, parts, first=0):
+    measuring = first >= MEASURING
+    products = SOLD + UNSOLD_TRAINING + (UNSOLD_CLIPS if measuring else [])
     scene = goods.studio(10, True, WIDE, TALL)
-    jobs = [(p, i) for i in range(count) for p in SOLD + UNSOLD_TRAINING]
+    jobs = [(p, i) for i in range(first, first + count) for p in products]
     things = {}
-    for product in SOLD + UNSOLD_TRAINING:
-        things[product.sku] = goods.build(product, art)
+    for product in products:
+        things[product.sku] = goods.build(product, art, f"{product.sku}-measured" if measuring else None)
         goods.hide(things[product.sku])
         (out / product.sku).mkdir(parents=True, exist_ok=True)
     for product, i in jobs[part::parts]:
@@ -67,25 +72,25 @@ def main(art, out, count, part, parts):
             continue
         thing = goods.hand(n, f"hand-{n}")
         (out / f"hand-{n}").mkdir(parents=True, exist_ok=True)
-        for i in range(8):
+        for i in range(first, first + 8):
             rng = random.Random(f"hand{n}/{i}")
             random_light(rng)
             goods.place_hand(thing, rng.uniform(-1.6, 1.6), rng.uniform(-1.1, 1.3), rng.uniform(-0.9, 0.9), rng.uniform(0.5, 1.8))
             crop(scene, [thing, *thing.children], out / f"hand-{n}" / f"{i:03}.png", (1 - 640 / WIDE) / 2)
         goods.hide_hand(thing)
     if part == 0:
-        background(art, out)
+        background(art, out, first)
 
 
-def background(art, out):
+def background(art, out, first):
     goods.studio(12, False)
     goods.tray(art)
     (out / "_background").mkdir(parents=True, exist_ok=True)
-    for i in range(8):
+    for i in range(first, first + 8):
         random_light(random.Random(f"background{i}"))
         goods.render(out / "_background" / f"{i:03}.png")
 
 
 if __name__ == "__main__":
     a = sys.argv[sys.argv.index("--") + 1:]
-    main(Path(a[0]), Path(a[1]), int(a[2]), int(a[3]), int(a[4]))
+    main(Path(a[0]), Path(a[1]), *map(int, a[2:6]))
