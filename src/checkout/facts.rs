@@ -78,6 +78,8 @@ pub enum FaceSaid {
     },
     /// Nobody who is enrolled.
     Unknown,
+    /// Not in time.
+    Late,
     /// It can't be told here: no camera, no engine, no members.
     Failed,
 }

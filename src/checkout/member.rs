@@ -57,6 +57,7 @@ impl Asking {
                 sink(Effect::Volatile(ToPos::Member { sale, member, score_permille }));
             }
             FaceSaid::Unknown => self.last_word(sale, Hint::Unknown, sink),
+            FaceSaid::Late => self.last_word(sale, Hint::Late, sink),
             FaceSaid::Failed => self.last_word(sale, Hint::Failed, sink),
         }
     }

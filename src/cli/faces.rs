@@ -77,9 +77,14 @@ impl FaceEngines {
     /// As [`FaceEngines::load`].
     pub fn vision_around(&self, around: Around<'_>) -> Result<(FaceVision, Manifest), CliError> {
         let embedder = Manifest::load(&self.embedder_dir())?;
-        let (backend, threads, ort_dylib) = (self.backend, self.threads, self.ort_dylib.clone());
-        let choice = Choice { backend, threads, ort_dylib, ..Choice::default() };
+        let choice = self.choice();
         Ok((FaceVision::load_around(&self.detector_dir(), &embedder.dir, &choice, around)?, embedder))
+    }
+
+    /// What runs them.
+    pub fn choice(&self) -> Choice {
+        let (backend, threads, ort_dylib) = (self.backend, self.threads, self.ort_dylib.clone());
+        Choice { backend, threads, ort_dylib, ..Choice::default() }
     }
 }
 

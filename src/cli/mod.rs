@@ -21,6 +21,7 @@ pub mod engine_build;
 mod engine_plan;
 pub mod eval_carts;
 pub mod eval_identify;
+pub mod eval_liveness;
 pub mod eval_tray;
 pub mod eval_verify;
 pub mod exit;
@@ -110,6 +111,8 @@ pub enum Eval {
     Verify(eval_verify::EvalVerifyArgs),
     /// Faces among members and strangers
     Identify(eval_identify::EvalIdentifyArgs),
+    /// Living heads against prints, recordings and other heads
+    Liveness(eval_liveness::EvalLivenessArgs),
 }
 
 /// The clap command, for help texts and completions.
@@ -142,6 +145,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Eval { what: Eval::Carts(args) } => eval_carts::run(&args, out),
         Command::Eval { what: Eval::Verify(args) } => eval_verify::run(&args, out),
         Command::Eval { what: Eval::Identify(args) } => eval_identify::run(&args, out),
+        Command::Eval { what: Eval::Liveness(args) } => eval_liveness::run(&args, out),
         Command::People(args) => people::run(&args, out),
         Command::Engine(args) => engine::run(&args, out),
         Command::Bench(args) => bench::run(&args, out),

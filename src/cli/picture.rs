@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::capture::{Frame, PixelFormat, Plane};
 
@@ -22,11 +22,15 @@ pub fn load(path: &Path) -> Result<Frame, String> {
     let orientation = decoder.orientation().map_err(|e| error(&e))?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| error(&e))?;
     picture.apply_orientation(orientation);
-    let rgb = picture.into_rgb8();
+    Ok(frame(picture.into_rgb8()))
+}
+
+/// A picture in memory as a frame.
+pub fn frame(rgb: RgbImage) -> Frame {
     let (width, height) = rgb.dimensions();
     let mut planes = [Plane::default(); 3];
     planes[0].stride = width as usize * 3;
-    Ok(Frame { format: PixelFormat::Rgb, width, height, planes, data: rgb.into_raw(), ..Frame::with_capacity(0, 0) })
+    Frame { format: PixelFormat::Rgb, width, height, planes, data: rgb.into_raw(), ..Frame::with_capacity(0, 0) }
 }
 
 /// True for a JPEG whose last scan has no end: the decoder would fill up with grey and say nothing. Within a

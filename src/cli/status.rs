@@ -116,6 +116,15 @@ fn text(status: &Status) -> String {
             line("scale", format!("{place}: {load}"));
         }
     }
+    if let Some(face) = &status.face {
+        let mut known = format!("{} known", face.members);
+        for (n, what) in [(face.enrol_again, "must enrol again"), (face.damaged, "damaged")] {
+            if n > 0 {
+                known += &format!(", {n} {what}");
+            }
+        }
+        line("members", format!("{known}; shown alive {}, not {}", face.live, face.not_live));
+    }
     let link = &status.link;
     let up = if link.up { "up" } else { "down" };
     line(

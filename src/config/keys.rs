@@ -135,6 +135,7 @@ pub const KEYS: &[Key] = &[
 
     key("face.engine", "detector", "Folder of the engine that finds faces.", "", Path, Fallback::Text("/usr/share/till/engines/face-mtcnn")),
     key("face.engine", "embedder", "Folder of the engine that tells faces apart, with the error rates measured for it (fmr.json).", "", Path, Fallback::Text("/usr/share/till/engines/face-mobilefacenet")),
+    key("face.engine", "liveness", "Folder of the engine that tells how alive a face looks; without it people.liveness rests on the challenge alone.", "", Path, Fallback::None),
 
     key("trigger", "source", "Where lines and weight come from.", "", Words(&["none", "script", "devices"]), Fallback::Text("none")),
     key("trigger", "script", "Script that is played when source is \"script\".", "", Path, Fallback::None),
@@ -173,6 +174,9 @@ pub const KEYS: &[Key] = &[
 
     key("people", "key_file", "The device key of the members' vault, 32 bytes that only the daemon's user can read, such as a credential of systemd; without it the vault makes its own.", "", Path, Fallback::None),
     key("people", "retention_months", "`till people expire` deletes members who were not here for so many months of 30 days.", "months", Int(1, 120), Fallback::Int(12)),
+    key("people", "target_fpir_ppm", "Share of the strangers who may be taken for a member; each day's threshold follows from it, from the measured error rates and from the number of members.", "per million", Int(1, 100_000), Fallback::Int(3_000)),
+    key("people", "poses", "Poses of an enrolment in their order, of front, right, down and left; front comes first.", "", Text("front, then any of right, down, left, each once, with commas between them"), Fallback::Text("front, right, down, left")),
+    key("people", "liveness", "Whether a member must turn the head as asked: advisory asks and counts how it went, required names nobody who did not do it, off does not ask.", "", Words(&["advisory", "required", "off"]), Fallback::Text("advisory")),
 
     key("log", "level", "The least important thing that is logged.", "", Words(&["error", "warn", "info", "debug", "trace"]), Fallback::Text("info")),
 ];

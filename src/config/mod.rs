@@ -78,6 +78,8 @@ pub struct Face {
     pub detector: PathBuf,
     /// Folder of the engine that tells them apart.
     pub embedder: PathBuf,
+    /// Folder of the engine that tells how alive a face looks.
+    pub liveness: Option<PathBuf>,
 }
 
 /// Where pictures come from.
@@ -358,15 +360,50 @@ pub struct People {
     pub key_file: Option<PathBuf>,
     /// Members who were not here for so many months are deleted.
     pub retention_months: u32,
+    /// Share of the strangers who may be taken for a member, of a million.
+    pub target_fpir_ppm: u32,
+    /// Poses of an enrolment, in their order.
+    pub poses: Vec<Facing>,
+    /// Whether a member must show that they are alive.
+    pub liveness: Liveness,
 }
 
 impl Default for People {
     /// As without a configuration.
     fn default() -> Self {
-        let months = keys::of("people").find(|k| k.name == "retention_months").map(|k| k.default);
-        let Some(keys::Fallback::Int(months)) = months else { unreachable!("the key is in the list, a number") };
-        Self { key_file: None, retention_months: months as u32 }
+        validate::people_default()
     }
+}
+
+impl People {
+    /// The target as a share.
+    pub fn target_fpir(&self) -> f64 {
+        f64::from(self.target_fpir_ppm) / 1e6
+    }
+}
+
+/// A pose of an enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Facing {
+    /// At the camera.
+    Front,
+    /// To the person's right.
+    Right,
+    /// Down.
+    Down,
+    /// To the person's left.
+    Left,
+}
+
+/// Whether a member must turn the head as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It is asked, and counted how it went.
+    Advisory,
+    /// Nobody is named without it.
+    Required,
+    /// It is not asked.
+    Off,
 }
 
 /// What is logged.

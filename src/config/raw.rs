@@ -165,6 +165,9 @@ pub struct FaceEngine {
     /// Folder of the engine that tells faces apart, with the error rates measured for it (fmr.json).
     /// Default: "/usr/share/till/engines/face-mobilefacenet".
     pub embedder: Field<String>,
+    /// Folder of the engine that tells how alive a face looks; without it people.liveness rests on the challenge alone.
+    /// Default: none.
+    pub liveness: Field<String>,
 }
 
 /// `[trigger]`
@@ -304,6 +307,15 @@ pub struct People {
     /// `till people expire` deletes members who were not here for so many months of 30 days.
     /// Unit: months. Default: 12.
     pub retention_months: Field<i64>,
+    /// Share of the strangers who may be taken for a member; each day's threshold follows from it, from the measured error rates and from the number of members.
+    /// Unit: per million. Default: 3000.
+    pub target_fpir_ppm: Field<i64>,
+    /// Poses of an enrolment in their order, of front, right, down and left; front comes first.
+    /// Default: "front, right, down, left".
+    pub poses: Field<String>,
+    /// Whether a member must turn the head as asked: advisory asks and counts how it went, required names nobody who did not do it, off does not ask.
+    /// Default: "advisory".
+    pub liveness: Field<String>,
 }
 
 /// `[log]`

@@ -22,6 +22,7 @@ pub fn validate(sources: &Sources, raw: &raw::Till) -> Result<Config> {
                 camera: camera(&section("face.camera"), c.get_ref(), c.span().start)?,
                 detector: engines.path("detector", &raw.face.engine.detector)?,
                 embedder: engines.path("embedder", &raw.face.engine.embedder)?,
+                liveness: engines.path_if("liveness", &raw.face.engine.liveness)?,
             })
         }
         None => None,
@@ -108,6 +109,11 @@ impl Section<'_> {
         if fits { Ok(value) } else { Err(self.not_allowed(name, field)) }
     }
 
+    /// As [`Section::path`], of a key that may stay away.
+    fn path_if(&self, name: &str, field: &Field<String>) -> Result<Option<PathBuf>> {
+        field.as_ref().map(|_| self.path(name, field)).transpose()
+    }
+
     /// A relative path starts at the folder of the file it is written in.
     fn path(&self, name: &str, field: &Field<String>) -> Result<PathBuf> {
         let value = Path::new(self.text(name, field)?);
@@ -120,6 +126,14 @@ impl Section<'_> {
             None => value.to_owned(),
         })
     }
+}
+
+/// `[people]` as without a configuration.
+pub fn people_default() -> People {
+    let sources = Sources::default();
+    let section = Section { sources: &sources, name: "people" };
+    // Nothing is written, so nothing can be wrong with it; a test holds every default to what is allowed.
+    people(&section, &raw::People::default()).expect("the defaults are allowed")
 }
 
 fn counter(s: &Section, raw: &raw::Counter) -> Result<Counter> {
@@ -360,9 +374,35 @@ fn outbox(s: &Section, raw: &raw::Outbox) -> Result<Outbox> {
 
 fn people(s: &Section, raw: &raw::People) -> Result<People> {
     Ok(People {
-        key_file: raw.key_file.as_ref().map(|_| s.path("key_file", &raw.key_file)).transpose()?,
+        key_file: s.path_if("key_file", &raw.key_file)?,
         retention_months: s.int("retention_months", &raw.retention_months)?,
+        target_fpir_ppm: s.int("target_fpir_ppm", &raw.target_fpir_ppm)?,
+        poses: poses(s, &raw.poses)?,
+        liveness: match s.text("liveness", &raw.liveness)? {
+            "required" => Liveness::Required,
+            "off" => Liveness::Off,
+            _ => Liveness::Advisory,
+        },
     })
+}
+
+/// The turned poses are measured from the front one, so that comes first.
+fn poses(s: &Section, field: &Field<String>) -> Result<Vec<Facing>> {
+    let mut poses = Vec::new();
+    for word in s.text("poses", field)?.split(',').map(str::trim) {
+        let pose = match word {
+            "front" => Facing::Front,
+            "right" => Facing::Right,
+            "down" => Facing::Down,
+            "left" => Facing::Left,
+            _ => return Err(s.not_allowed("poses", field)),
+        };
+        if poses.contains(&pose) || (poses.is_empty() && pose != Facing::Front) {
+            return Err(s.not_allowed("poses", field));
+        }
+        poses.push(pose);
+    }
+    Ok(poses)
 }
 
 fn level(s: &Section, raw: &raw::Log) -> Result<LevelFilter> {

@@ -17,6 +17,7 @@ mod books;
 mod cameras;
 mod clock;
 mod lines;
+mod members;
 mod memory;
 mod network;
 pub mod sensors;
@@ -232,6 +233,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("daemon.running", books::running),
     ("daemon.threads", books::threads),
     ("daemon.rung", books::rung),
+    ("people.enrol_again", members::again),
+    ("people.damaged", members::damaged),
     ("books.waiting", books::waiting),
     ("pos.answers", books::pos),
     ("pos.cable", books::cable),

@@ -64,6 +64,7 @@ fn a_running_daemon_is_asked() {
     status.link.bytes_in = 100_000;
     status.link.bad_frames = 400;
     status.outbox.unacknowledged = 3;
+    status.face = Some(crate::runtime::status::FaceStatus { members: 4, enrol_again: 3, ..Default::default() });
     site.daemon = Ok(status);
     let found = examine(&site);
     let of = |id: &str| found.iter().find(|finding| finding.id == id).unwrap();
@@ -71,4 +72,6 @@ fn a_running_daemon_is_asked() {
     assert_eq!(of("pos.answers").status, Verdict::Fail);
     assert_eq!(of("books.waiting").status, Verdict::Warn);
     assert_eq!(of("pos.cable").status, Verdict::Warn);
+    assert_eq!((of("people.enrol_again").status, of("people.damaged").status), (Verdict::Warn, Verdict::Ok));
+    assert!(of("people.enrol_again").detail.starts_with("3 people"), "{:?}", of("people.enrol_again"));
 }

@@ -41,6 +41,9 @@ pub enum Task {
     FaceEmbed,
     /// Which label a whole picture has: the second look of a detector.
     Classify,
+    /// Whether a face is alive or a picture of one.
+    #[serde(rename = "face-liveness")]
+    FaceLiveness,
 }
 
 /// The limits that were chosen on validation data.
@@ -283,7 +286,7 @@ impl Raw {
         let Some(t) = &self.thresholds else {
             return match self.task {
                 Task::FaceEmbed | Task::Classify => self.check_labels(),
-                Task::Detect | Task::FaceDetect => Err("[thresholds] is missing".into()),
+                Task::Detect | Task::FaceDetect | Task::FaceLiveness => Err("[thresholds] is missing".into()),
             };
         };
         // Written so that NaN fails too.

@@ -66,6 +66,11 @@ impl Evidence {
         self.frames
     }
 
+    /// The unit vector of all of them together; zeros while there are none.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
     /// Adds a frame's unit vector; one of another size is ignored.
     pub fn add(&mut self, vector: &[f32]) {
         if vector.len() != self.sum.len() || !vector.iter().all(|v| v.is_finite()) {

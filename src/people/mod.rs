@@ -4,6 +4,7 @@
 
 pub mod decision;
 pub mod enrol;
+pub mod liveness;
 pub mod members;
 pub mod metrics;
 pub mod rivals;

@@ -62,6 +62,11 @@ impl Shelf {
         &self.network
     }
 
+    /// Whether there is a vault at all.
+    pub fn exists(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// Makes an empty vault where there is none yet.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! with the answer, and what it saw is overwritten. Frames, faces and vectors live in memory alone.
 
 mod enrol;
+mod proof;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +18,11 @@ use crate::capture::gst::Pace;
 use crate::capture::run::{AtEnd, Settings, Stats};
 use crate::capture::slot::{Reader, Writer, slot};
 use crate::checkout::FaceSaid;
-use crate::config::Config;
+use crate::config::{Config, Liveness};
 use crate::counter::Guided;
 use crate::people::members::Members;
 use crate::people::shelf::Shelf;
+use crate::people::vault::Facing;
 use crate::people::{self, Decision, Evidence, FmrCurve, Policy, decision};
 use crate::runtime::heart::Heart;
 use crate::runtime::live::ToCounter;
@@ -29,6 +31,7 @@ use crate::runtime::{RuntimeError, clock, parts};
 use crate::vision::VisionError;
 use crate::vision::face::{FaceVision, Gate, Gates, Looked, Rule};
 use enrol::Enrolling;
+use proof::{Alive, Proof};
 
 /// How long the threads sleep at most before they beat again.
 const NAP: Duration = Duration::from_millis(200);
@@ -47,6 +50,11 @@ struct Asked {
     frames: AtomicU64,
     failures: AtomicU64,
     members: AtomicU64,
+    enrol_again: AtomicU64,
+    damaged: AtomicU64,
+    /// Members who were asked to show that they are alive, and did or did not.
+    live: AtomicU64,
+    not_live: AtomicU64,
 }
 
 /// The two threads as the counter's thread holds them.
@@ -113,7 +121,9 @@ impl Face {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         let asked = &self.asked;
         let (members, frames, failures) = (count(&asked.members), count(&asked.frames), count(&asked.failures));
-        status.face = Some(FaceStatus { members, frames, failures });
+        let (live, not_live) = (count(&asked.live), count(&asked.not_live));
+        let (enrol_again, damaged) = (count(&asked.enrol_again), count(&asked.damaged));
+        status.face = Some(FaceStatus { members, enrol_again, damaged, frames, failures, live, not_live });
     }
 }
 
@@ -157,6 +167,10 @@ pub struct Recogniser {
     pub policy: Policy,
     /// Who is known.
     pub shelf: Shelf,
+    /// Poses of an enrolment.
+    pub poses: Vec<Facing>,
+    /// Whether a member must show that they are alive.
+    pub liveness: Liveness,
 }
 
 /// The thread that looks.
@@ -173,6 +187,18 @@ struct Round {
     number: u32,
     answered: bool,
     enrolling: Option<Enrolling>,
+    /// How alive the face looked so far.
+    alive: Alive,
+    /// Who was recognised and is being asked to turn.
+    proof: Option<Proof>,
+}
+
+/// What the frames so far say.
+enum Verdict {
+    /// This, to the counter.
+    Said(FaceSaid),
+    /// It is this member of the gallery.
+    Known { id: u32, member: Sku, score_permille: u16 },
 }
 
 impl FaceEye {
@@ -182,6 +208,10 @@ impl FaceEye {
         let mut evidence = Evidence::new(decision::Rules::default(), self.recogniser.vision.embedder().dimensions());
         let mut vector = Vec::with_capacity(self.recogniser.vision.embedder().dimensions());
         let mut round: Option<Round> = None;
+        // So that the status tells from the start who is known; where nobody ever enrolled there is no vault.
+        if self.recogniser.shelf.exists() {
+            self.read_members(&mut members);
+        }
         while !stop.load(Ordering::Relaxed) {
             self.heart.beat(clock::monotonic_ms());
             let number = self.asked.number.load(Ordering::Acquire);
@@ -197,7 +227,7 @@ impl FaceEye {
                 // A frame from before the question is no answer to it.
                 let _ = self.reader.newest();
                 let enrolling = self.begin();
-                let mut begun = Round { number, answered: false, enrolling };
+                let mut begun = Round { number, answered: false, enrolling, alive: Alive::default(), proof: None };
                 if !self.read_members(&mut members) {
                     self.fail(&mut begun);
                 }
@@ -224,7 +254,8 @@ impl FaceEye {
         let enrolling = self.asked.enrolling.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let gates = if enrolling.is_some() { people::enrol::gates() } else { Gates::default() };
         self.recogniser.vision.set_rules(Rule::default(), gates);
-        let begun = enrolling.map(|who| Enrolling::new(who, clock::monotonic_ms()));
+        let order = &self.recogniser.poses;
+        let begun = enrolling.map(|who| Enrolling::new(who, order, clock::monotonic_ms()));
         if begun.is_some()
             && let Err(error) = self.recogniser.shelf.make()
         {
@@ -262,27 +293,64 @@ impl FaceEye {
             }
             return Ok(());
         }
-        let said = match looked {
-            Looked::Fit(face, _) => {
-                self.recogniser.vision.embed(&face, vector)?;
-                evidence.add(vector);
-                self.decide(evidence, members)
+        let said = if let Some(proof) = &mut round.proof {
+            match proof.see(&looked, &mut self.recogniser.vision, vector, now_ms)? {
+                Ok(hint) => FaceSaid::Hint(hint),
+                Err(end) => self.proved(proof, end, members),
             }
-            _ => FaceSaid::Hint(hint(&looked)),
+        } else if let Looked::Fit(face, _) = looked {
+            self.recogniser.vision.embed(&face, vector)?;
+            evidence.add(vector);
+            if let Some((score, least)) = self.recogniser.vision.alive(&face)? {
+                round.alive.add(score, least, evidence.frames());
+            }
+            match self.decide(evidence, members) {
+                Verdict::Said(said) => said,
+                Verdict::Known { id, member, score_permille } => {
+                    let mut proof = Proof::new(id, member, score_permille);
+                    match proof.begin(self.recogniser.liveness, round.alive, evidence.mean(), now_ms) {
+                        Ok(hint) => {
+                            self.recogniser.vision.set_gates(people::enrol::gates());
+                            round.proof = Some(proof);
+                            FaceSaid::Hint(hint)
+                        }
+                        Err(end) => self.proved(&proof, end, members),
+                    }
+                }
+            }
+        } else {
+            FaceSaid::Hint(hint(&looked))
         };
         round.answered = !matches!(said, FaceSaid::Hint(_));
         self.say(ToCounter::Face(round.number, said));
         Ok(())
     }
 
-    fn decide(&mut self, evidence: &Evidence, members: &mut Members) -> FaceSaid {
-        match evidence.decide(&members.gallery, &self.recogniser.curve, &self.recogniser.policy) {
+    /// The last word on somebody who was recognised: they are named, unless they had to show that they are alive and did
+    /// not.
+    fn proved(&mut self, proof: &Proof, end: proof::End, members: &mut Members) -> FaceSaid {
+        match end {
+            proof::End::NotAsked => {}
+            proof::End::Alive => {
+                self.asked.live.fetch_add(1, Ordering::Relaxed);
+            }
+            proof::End::Not(why) => {
+                self.asked.not_live.fetch_add(1, Ordering::Relaxed);
+                log::warn!("face: {why}");
+                if self.recogniser.liveness == Liveness::Required {
+                    return why.said();
+                }
+            }
+        }
+        self.recogniser.shelf.note_used(members, proof.id, clock::wall_s());
+        FaceSaid::Known { member: proof.member.clone(), score_permille: proof.score_permille }
+    }
+
+    fn decide(&mut self, evidence: &Evidence, members: &Members) -> Verdict {
+        Verdict::Said(match evidence.decide(&members.gallery, &self.recogniser.curve, &self.recogniser.policy) {
             Ok(Decision::Known { id, score, .. }) => match members.who(id).and_then(|who| Sku::try_from(&*who.id).ok())
             {
-                Some(member) => {
-                    self.recogniser.shelf.note_used(members, id, clock::wall_s());
-                    FaceSaid::Known { member, score_permille: permille(score) }
-                }
+                Some(member) => return Verdict::Known { id, member, score_permille: permille(score) },
                 None => FaceSaid::Failed,
             },
             Ok(Decision::Unknown) if evidence.frames() >= UNKNOWN_AFTER => FaceSaid::Unknown,
@@ -291,13 +359,21 @@ impl FaceEye {
                 log::error!("face: {error}");
                 FaceSaid::Failed
             }
-        }
+        })
     }
 
     /// Whether there is anybody to compare with.
     fn read_members(&mut self, members: &mut Option<Members>) -> bool {
         match self.recogniser.shelf.reload() {
-            Ok(Some(read)) => *members = Some(read),
+            Ok(Some(read)) => {
+                if !read.again.is_empty() {
+                    log::warn!(
+                        "face: {} members were enrolled with another network and must enrol again",
+                        read.again.len()
+                    );
+                }
+                *members = Some(read);
+            }
             Ok(None) => {}
             Err(error) => {
                 self.asked.failures.fetch_add(1, Ordering::Relaxed);
@@ -305,8 +381,10 @@ impl FaceEye {
                 *members = None;
             }
         }
-        let count = members.as_ref().map_or(0, Members::len);
-        self.asked.members.store(count as u64, Ordering::Relaxed);
+        let count = |of: fn(&Members) -> usize| members.as_ref().map_or(0, of) as u64;
+        self.asked.members.store(count(Members::len), Ordering::Relaxed);
+        self.asked.enrol_again.store(count(|m| m.again.len()), Ordering::Relaxed);
+        self.asked.damaged.store(count(|m| m.damaged.len()), Ordering::Relaxed);
         members.is_some()
     }
 

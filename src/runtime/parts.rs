@@ -11,7 +11,7 @@ use crate::capture::gst::{GstOpener, Pace, Source};
 use crate::capture::test::{Step, TestOpener};
 use crate::capture::{Opener, PixelFormat};
 use crate::checkout::Catalogue;
-use crate::config::{Camera, CameraSource, Config, Face, Int8};
+use crate::config::{Camera, CameraSource, Config, Face, Int8, Liveness};
 use crate::counter::{Counter, Observer, Rules, open_log};
 use crate::engine::tensorrt::{Precision, Want};
 use crate::engine::{Backend, Choice, EngineErrorKind, Manifest};
@@ -23,7 +23,7 @@ use crate::port::key_file;
 use crate::pos::{Keys, Pos};
 use crate::runtime::face::Recogniser;
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock};
-use crate::vision::face::FaceVision;
+use crate::vision::face::{FaceVision, Passive};
 use crate::vision::{self, Second, TrayVision};
 
 impl From<crate::engine::EngineError> for RuntimeError {
@@ -235,14 +235,20 @@ pub fn opener(role: &str, camera: &Camera, pace: Pace) -> Box<dyn Opener> {
 /// What recognises members: engines, error rates and the vault that the configuration names. The vault may yet come.
 pub fn recogniser(config: &Config, face: &Face) -> Result<Recogniser, RuntimeError> {
     let choice = Choice { backend: Backend::Auto, want: Want::default(), ..choice(config) };
-    let vision = FaceVision::load(&face.detector, &face.embedder, &choice)?;
+    let passive = match (&face.liveness, config.people.liveness) {
+        (Some(dir), Liveness::Advisory | Liveness::Required) => Some(Passive::load(dir, &choice)?),
+        _ => None,
+    };
+    let vision = FaceVision::load(&face.detector, &face.embedder, &choice)?.with_passive(passive);
     let network = Manifest::load(&face.embedder)?.sha256;
     let curve = FmrCurve::load(&face.embedder, &network)
         .map_err(|error| RuntimeError::new(RuntimeErrorKind::Engine, "face.embedder", error.to_string()))?;
     let key = config.people.key_file.clone().map_or(KeySource::Own, KeySource::File);
     let folder = config.counter.state_dir.join("people");
     let shelf = Shelf::new(folder, key, &network, vision.embedder().dimensions());
-    Ok(Recogniser { vision, curve, policy: Policy::default(), shelf })
+    let policy = Policy { target_fpir: config.people.target_fpir(), ..Policy::default() };
+    let poses = config.people.poses.iter().map(|pose| (*pose).into()).collect();
+    Ok(Recogniser { vision, curve, policy, shelf, poses, liveness: config.people.liveness })
 }
 
 /// A camera's deadlines.

@@ -168,12 +168,24 @@ pub struct TriggerStatus {
 /// What recognises members.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FaceStatus {
-    /// People who can be recognised, as read at the last question.
+    /// People who can be recognised, as read at the start and at the last question.
     pub members: u64,
+    /// People who can't, because they were enrolled with another network.
+    #[serde(default)]
+    pub enrol_again: u64,
+    /// People whose records do not open.
+    #[serde(default)]
+    pub damaged: u64,
     /// Frames that were looked at.
     pub frames: u64,
     /// Failed inferences, and members that could not be read.
     pub failures: u64,
+    /// Recognised people who turned as asked.
+    #[serde(default)]
+    pub live: u64,
+    /// And who did not, or looked like a picture.
+    #[serde(default)]
+    pub not_live: u64,
 }
 
 impl CameraStatus {

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 use serde_json::Value;
+use till::cli::eval_liveness::render::{self, Body, Camera};
 
 /// The photographs, if they are there.
 pub fn images() -> Option<PathBuf> {
@@ -19,32 +20,10 @@ pub fn photograph(images: &Path, name: &str, number: usize) -> RgbImage {
     image::open(&all[number]).unwrap().into_rgb8()
 }
 
-/// The head in the middle of the photograph turned by so many degrees: each point moves by its depth, a wide hill with
-/// a narrow one for the nose. At one and a half times the size.
+/// The head in the middle of the photograph turned by so many degrees, seen from afar, at one and a half times the size.
 pub fn turned(photograph: &RgbImage, yaw: f32, pitch: f32) -> RgbImage {
-    const SIZE: f32 = 1.5;
-    let (w, h) = (photograph.width() as f32, photograph.height() as f32);
-    let hill =
-        |x: f32, y: f32, width: f32, height: f32| (-(x / width).powi(2) / 2.0 - (y / height).powi(2) / 2.0).exp();
-    let depth = |x: f32, y: f32| 45.0 * hill(x, y, 45.0, 55.0) + 14.0 * hill(x, y - 10.0, 11.0, 13.0);
-    let ([sin_x, cos_x], [sin_y, cos_y]) =
-        ([yaw.to_radians().sin(), yaw.to_radians().cos()], [pitch.to_radians().sin(), pitch.to_radians().cos()]);
-    RgbImage::from_fn((w * SIZE) as u32, (h * SIZE) as u32, |u, v| {
-        let (u, v) = (u as f32 / SIZE - w / 2.0, v as f32 / SIZE - h / 2.0);
-        let (mut x, mut y) = (u, v);
-        for _ in 0..12 {
-            let z = depth(x, y) - 45.0;
-            (x, y) = ((u - z * sin_x) / cos_x, (v - z * sin_y) / cos_y);
-        }
-        let (x, y) = ((x + w / 2.0).clamp(0.0, w - 1.01), (y + h / 2.0).clamp(0.0, h - 1.01));
-        let (fx, fy) = (x.fract(), y.fract());
-        let at = |dx: u32, dy: u32, c: usize| f32::from(photograph.get_pixel(x as u32 + dx, y as u32 + dy)[c]);
-        Rgb([0, 1, 2].map(|c| {
-            let (top, bottom) =
-                (at(0, 0, c) * (1.0 - fx) + at(1, 0, c) * fx, at(0, 1, c) * (1.0 - fx) + at(1, 1, c) * fx);
-            (top * (1.0 - fy) + bottom * fy) as u8
-        }))
-    })
+    let camera = Camera { distance: f32::INFINITY, zoom: 1.5, off: [0.0, 0.0] };
+    render::turned(photograph, Body::Head(1.0), camera, yaw, pitch)
 }
 
 /// A clip as a folder of pictures, ten a second: the angles one after the other.

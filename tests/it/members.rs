@@ -1,10 +1,12 @@
 //! A member who asks is known in the sale, a stranger is told kindly that they are not, and nothing of either face is on
-//! any disk: `till run` with footage as face camera, `till pos` with a script that asks. Real photographs of real people
-//! (research data; says `skipped` without), each repeated into a clip.
+//! any disk: `till run` with footage as face camera, `till pos` with a script that asks. Photographs of the research data
+//! (says `skipped` without) repeated into clips, and portraits in the public domain, rendered as heads that turn.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
 use till::cli::picture;
@@ -61,17 +63,17 @@ fn clip(folder: &Path, portrait: &Path) -> PathBuf {
     to
 }
 
-/// Enrols the people of `names` from their gallery pictures; gives the vectors.
-fn enrol(data: &Path, names: &[String], people: &Path) -> Vec<Vec<f32>> {
+/// Enrols people from their pictures; gives the vectors.
+fn enrol(who: &[(String, Vec<PathBuf>)], people: &Path) -> Vec<Vec<f32>> {
     let embedder = root().join("engines/face-mobilefacenet");
     let network = Manifest::load(&embedder).unwrap().sha256;
     let mut vision = FaceVision::load(&root().join("engines/face-mtcnn"), &embedder, &Choice::default()).unwrap();
     let mut vault = Vault::init_at(people, &KeySource::Own).unwrap();
     let mut vectors = Vec::new();
-    for name in names {
+    for (name, files) in who {
         let mut templates = Vec::new();
-        for file in sorted(&data.join("gallery").join(name)) {
-            let frame = picture::load(&file).unwrap();
+        for file in files {
+            let frame = picture::load(file).unwrap();
             let faces = vision.find(&frame).unwrap();
             let face = *choose::central(faces, frame.width as usize, frame.height as usize).unwrap();
             let mut vector = Vec::new();
@@ -85,17 +87,21 @@ fn enrol(data: &Path, names: &[String], people: &Path) -> Vec<Vec<f32>> {
     vectors
 }
 
-/// `comes`: whether the presence line says that somebody came, which begins a session.
-fn config(folder: &Path, port: &Path, clip: &Path, comes: bool) -> PathBuf {
+/// A recording as face camera.
+fn recorded(clip: &Path) -> String {
+    format!("file = \"{}\"\nrepeat = false", clip.display())
+}
+
+/// `comes`: whether the presence line says that somebody came, which begins a session; `more` goes to the end.
+fn config(folder: &Path, port: &Path, camera: &str, comes: bool, more: &str) -> PathBuf {
     let here = root().display();
     let folder_ = folder.display();
     let text = format!(
         "[counter]\nstate_dir = \"{folder_}/till\"\ncontrol = \"{folder_}/ctl.sock\"\n\
          catalogue = \"{here}/demo/catalogue.csv\"\n[tray.camera]\ntest = true\n\
-         [tray.engine]\ndir = \"{here}/engines/demo\"\n[face.camera]\nfile = \"{}\"\nrepeat = false\nwidth = 250\nheight = 250\n\
+         [tray.engine]\ndir = \"{here}/engines/demo\"\n[face.camera]\n{camera}\nwidth = 250\nheight = 250\n\
          [face.engine]\ndetector = \"{here}/engines/face-mtcnn\"\nembedder = \"{here}/engines/face-mobilefacenet\"\n\
-         [port]\npath = \"{}\"\n{}",
-        clip.display(),
+         [port]\npath = \"{}\"\n{}{more}",
         port.display(),
         if comes { "[trigger]\nsource = \"script\"\nscript = \"trigger.toml\"\n" } else { "" },
     );
@@ -113,9 +119,14 @@ fn config(folder: &Path, port: &Path, clip: &Path, comes: bool) -> PathBuf {
 /// What the POS was told of whoever stands before the camera in that clip, one line each, to the last word. `asks` are
 /// the arguments with which the POS asks.
 fn told(folder: &Path, clip: &Path, asks: &[&str]) -> Vec<String> {
+    told_of(folder, &recorded(clip), asks, "", &mut |_| {})
+}
+
+/// The same of any camera and with more in the configuration; `hears` hears each line as it comes.
+fn told_of(folder: &Path, camera: &str, asks: &[&str], more: &str, hears: &mut dyn FnMut(&str)) -> Vec<String> {
     let cable = NullModem::open(None).unwrap();
     let [till_end, pos_end] = cable.ends();
-    let config = config(folder, till_end, clip, !asks.contains(&"--enrol"));
+    let config = config(folder, till_end, camera, !asks.contains(&"--enrol"), more);
     std::fs::write(folder.join("keys.toml"), "member = true\n").unwrap();
     let till = |arguments: &[&str]| {
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
@@ -133,6 +144,7 @@ fn told(folder: &Path, clip: &Path, asks: &[&str]) -> Vec<String> {
         let line = line.unwrap();
         if line.starts_with("member: ") || line.starts_with("face: ") {
             let last = !["Look", "Hold", "little", "step", "further"].iter().any(|hint| line.contains(hint));
+            hears(&line);
             lines.push(line);
             if last {
                 break;
@@ -172,7 +184,8 @@ fn a_member_is_named_a_stranger_is_not_and_no_face_is_on_the_disk() {
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     std::fs::create_dir(folder.join("till")).unwrap();
-    let vectors = enrol(&data, &names, &folder.join("till/people"));
+    let who: Vec<_> = names.iter().map(|name| (name.clone(), sorted(&data.join("gallery").join(name)))).collect();
+    let vectors = enrol(&who, &folder.join("till/people"));
 
     let mated = sorted(&data.join("probes-mated").join(&names[2])).remove(0);
     let asks = ["--script", "keys.toml"];
@@ -197,14 +210,17 @@ fn a_member_is_named_a_stranger_is_not_and_no_face_is_on_the_disk() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// A portrait in the public domain, which may lie in the project.
+pub fn portrait(name: &str) -> RgbImage {
+    image::open(root().join("tests/data/portraits").join(name)).unwrap().into_rgb8()
+}
+
 #[test]
-fn a_person_at_the_pos_enrols_a_member_who_is_then_known_in_a_sale() {
-    let Some(images) = crate::enrol::images() else { return };
+fn a_person_at_the_pos_enrols_a_member_who_is_then_known_in_a_sale_and_a_stranger_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::create_dir(folder.join("till")).unwrap();
-    let name = "Jennifer_Garner";
-    let clip = turning(folder, &crate::enrol::photograph(&images, name, 0), crate::enrol::four_poses());
+    let clip = turning(folder, &portrait("obama.jpg"), crate::enrol::four_poses());
     let lines = told(folder, &clip, &["--enrol", "m-9", "--consent-version", "2026-11"]);
     assert_eq!(lines.last().map(String::as_str), Some("face: Done."), "{lines:?}\n{}", log(folder));
     for hint in
@@ -219,7 +235,122 @@ fn a_person_at_the_pos_enrols_a_member_who_is_then_known_in_a_sale() {
     // Once more under another id: the face is a member's already.
     let lines = told(folder, &clip, &["--enrol", "m-10", "--consent-version", "2026-11"]);
     assert_eq!(lines.last().map(String::as_str), Some("face: Already a member."), "{lines:?}");
-    let clip = turning(folder, &crate::enrol::photograph(&images, name, 4), crate::enrol::glance().repeat(6));
+    let clip = turning(folder, &portrait("obama2.jpg"), crate::enrol::glance().repeat(6));
     let lines = told(folder, &clip, &["--script", "keys.toml"]);
     assert_eq!(lines.last().map(String::as_str), Some("member: m-9?"), "{lines:?}");
+    let clip = turning(folder, &portrait("biden.jpg"), crate::enrol::glance().repeat(6));
+    let lines = told(folder, &clip, &["--script", "keys.toml"]);
+    assert_eq!(lines.last().map(String::as_str), Some("face: No member: pay as usual."), "{lines:?}");
+}
+
+/// Somebody before a camera that shows one file again and again: the file is written anew as they move.
+struct Alive {
+    stop: Arc<AtomicBool>,
+    /// Which way to look: degrees to the picture's right, and down.
+    to: Arc<Mutex<(f32, f32)>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Alive {
+    fn film(file: &Path, photograph: RgbImage) -> Self {
+        let (stop, to) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new((0.0f32, 0.0f32))));
+        let (file, next) = (file.to_owned(), file.with_extension("next.jpg"));
+        let mut at = (0.0f32, 0.0f32);
+        let mut show = {
+            let to = Arc::clone(&to);
+            move || {
+                let goal = *to.lock().unwrap();
+                let step = |at: f32, goal: f32| at + (goal - at).clamp(-6.0, 6.0);
+                at = (step(at.0, goal.0), step(at.1, goal.1));
+                let picture = crate::enrol::turned(&photograph, at.0, at.1);
+                let side = (picture.width() & !1, picture.height() & !1);
+                image::imageops::crop_imm(&picture, 0, 0, side.0, side.1).to_image().save(&next).unwrap();
+                std::fs::rename(&next, &file).unwrap();
+            }
+        };
+        show();
+        let thread = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    show();
+                    // The pace of a head, not a wait for a result.
+                    std::thread::sleep(std::time::Duration::from_millis(60));
+                }
+            }
+        });
+        Self { stop, to, thread: Some(thread) }
+    }
+
+    /// Does as the POS's screen says.
+    fn hear(&self, line: &str) {
+        let words = [
+            ("Look into", (0.0, 0.0)),
+            ("to your right", (-30.0, 0.0)),
+            ("to your left", (30.0, 0.0)),
+            ("further down", (0.0, 26.0)),
+            ("further up", (0.0, -26.0)),
+        ];
+        if let Some((_, way)) = words.iter().find(|(word, _)| line.contains(word)) {
+            *self.to.lock().unwrap() = *way;
+        }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// A head that is rendered as the POS's words say, before a camera of GStreamer; and then its photograph, held still.
+#[test]
+fn where_it_is_required_who_turns_as_asked_is_named_and_a_photograph_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("till")).unwrap();
+    let portraits = root().join("tests/data/portraits");
+    let who = |id: &str, file: &str| (id.to_owned(), vec![portraits.join(file)]);
+    enrol(&[who("m-1", "obama2.jpg"), who("m-2", "biden.jpg")], &folder.join("till/people"));
+    let (asks, required) = (["--script", "keys.toml"], "[people]\nliveness = \"required\"\n");
+    let now = folder.join("now.jpg");
+    let alive = Alive::film(&now, portrait("obama.jpg"));
+    let camera = format!(
+        "pipeline = \"multifilesrc location={} loop=true caps=image/jpeg,framerate=15/1 ! jpegdec ! videoconvert ! \
+         videorate\"",
+        now.display()
+    );
+    let lines = told_of(folder, &camera, &asks, required, &mut |line| alive.hear(line));
+    assert_eq!(lines.last().map(String::as_str), Some("member: m-1?"), "{lines:?}\n{}", log(folder));
+    assert!(lines.iter().filter(|line| line.contains("further") || line.contains("to your")).count() >= 3, "{lines:?}");
+    drop(alive);
+    let lines = told_of(folder, &recorded(&clip(folder, &portraits.join("obama.jpg"))), &asks, required, &mut |_| {});
+    assert_eq!(lines.last().map(String::as_str), Some("face: That took too long."), "{lines:?}");
+    assert!(log(folder).contains("liveness: the turns were not made in time"), "{}", log(folder));
+}
+
+/// No face is needed to learn that members can't be read; the till goes on, and says so.
+#[test]
+fn a_damaged_vault_and_a_wrong_key_are_no_member_and_no_stop() {
+    let vector = |x: f32| vec![x.cos(), x.sin()];
+    for (what, spoil) in [("a damaged vault", ["index.a", "index.b"].as_slice()), ("a wrong key", &["device.key"])] {
+        let folder = tempfile::tempdir().unwrap();
+        let people = folder.path().join("till/people");
+        std::fs::create_dir(folder.path().join("till")).unwrap();
+        let mut vault = Vault::init_at(&people, &KeySource::Own).unwrap();
+        let template = Template { network: "ab".repeat(32), facing: Facing::Front, vector: vector(0.3) };
+        let consent = Consent { version: "1".into(), text_sha256: None, at_s: None, method: Method::Staff };
+        let (id, templates) = ("anna".to_owned(), vec![template]);
+        vault.put(&Record { id, name: None, created_s: None, consent, templates }, false).unwrap();
+        drop(vault);
+        for file in spoil {
+            let mut bytes = std::fs::read(people.join(file)).unwrap();
+            bytes[20] ^= 1;
+            std::fs::write(people.join(file), bytes).unwrap();
+        }
+        let lines = told_of(folder.path(), "test = true", &["--script", "keys.toml"], "", &mut |_| {});
+        assert_eq!(lines.last().map(String::as_str), Some("face: Not possible by face here."), "{what}: {lines:?}");
+        assert!(log(folder.path()).contains("the members can't be read"), "{what}: {}", log(folder.path()));
+    }
 }

@@ -16,7 +16,7 @@ use crate::people::decision;
 use crate::people::enrol::{Enrolment, Guide, Progress, Rules, gates};
 use crate::people::members::day;
 use crate::people::vault::{Consent, Method, Record, Template, Vault, VaultErrorKind, harden};
-use crate::people::{Decision, Evidence, Members, Policy};
+use crate::people::{Decision, Evidence, Members};
 use crate::runtime::clock::{utc_day, wall_s};
 use crate::vision::face::{FaceVision, Looked, Rule};
 
@@ -78,9 +78,9 @@ pub struct RecogniseArgs {
     /// A recording or a folder of pictures instead of the face camera
     #[arg(long, value_name = "PATH")]
     pub footage: Option<PathBuf>,
-    /// Share of the strangers who may be taken for a member
-    #[arg(long, value_name = "SHARE", default_value_t = Policy::default().target_fpir)]
-    pub target_fpir: f64,
+    /// Share of the strangers who may be taken for a member; by default the configuration's
+    #[arg(long, value_name = "SHARE")]
+    pub target_fpir: Option<f64>,
     /// Where the members are
     #[command(flatten)]
     pub place: Place,
@@ -160,7 +160,8 @@ fn vault(settings: &Settings) -> Result<Vault, CliError> {
 /// # Errors
 /// Whatever keeps it from being whole: then nothing was written.
 pub fn enrol(args: &EnrolArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let mut vault = vault(&args.place.settings()?)?;
+    let settings = args.place.settings()?;
+    let mut vault = vault(&settings)?;
     let old = vault.find(&args.id).ok().map(|person| person.number);
     if old.is_some() && !args.replace {
         return Err(failed("somebody has this id already; to enrol the same person anew say --replace"));
@@ -170,15 +171,16 @@ pub fn enrol(args: &EnrolArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let mut vision = vision.with_rules(Rule::default(), gates());
     let curve = faces::curve(&embedder)?;
     let members = Members::load(&vault, &embedder.sha256, vision.embedder().dimensions(), Precision::F32);
-    let threshold = Policy::default().threshold(&curve, members.gallery.len());
+    let policy = args.place.policy(None)?;
+    let threshold = policy.threshold(&curve, members.gallery.len());
+    let order = settings.people.poses.iter().map(|pose| (*pose).into()).collect();
     let mut camera = camera(&args.place, args.footage.as_deref())?;
-    let enrolment = poses(&mut camera, &mut vision)?;
+    let enrolment = poses(&mut camera, &mut vision, Rules { order, ..Rules::default() })?;
     vision.forget();
     let taken =
         enrolment.finish(&members.gallery, threshold, old).map_err(|e| failed(format!("{e}; nothing was kept")))?;
     let template = |t: &crate::people::enrol::Taken| Template {
         network: embedder.sha256.clone(),
-
         facing: t.facing,
         vector: t.vector.clone(),
     };
@@ -209,8 +211,7 @@ pub fn enrol(args: &EnrolArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
 }
 
 /// Goes through the poses, a word on stderr whenever it changes.
-fn poses(camera: &mut Camera, vision: &mut FaceVision) -> Result<Enrolment, CliError> {
-    let rules = Rules::default();
+fn poses(camera: &mut Camera, vision: &mut FaceVision, rules: Rules) -> Result<Enrolment, CliError> {
     let of = rules.order.len();
     let mut enrolment: Option<Enrolment> = None;
     let mut said: Option<(Guide, usize)> = None;
@@ -242,10 +243,7 @@ fn poses(camera: &mut Camera, vision: &mut FaceVision) -> Result<Enrolment, CliE
 /// # Errors
 /// No vault, a camera or engine that fails.
 pub fn recognise(args: &RecogniseArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
-    let policy = Policy { target_fpir: args.target_fpir, ..Policy::default() };
-    if !(policy.target_fpir > 0.0 && policy.target_fpir < 1.0) {
-        return Err(CliError::new(Exit::Usage, format!("--target-fpir {}: above 0, below 1", policy.target_fpir)));
-    }
+    let policy = args.place.policy(args.target_fpir)?;
     let vault = args.place.open()?;
     let (mut vision, embedder) = args.engines.vision()?;
     let (curve, dimensions) = (faces::curve(&embedder)?, vision.embedder().dimensions());

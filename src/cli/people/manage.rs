@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::exit::{CliError, Exit};
 use crate::engine::Manifest;
+use crate::people::Policy;
 use crate::people::members::{day, expiry};
 use crate::people::vault::{KeySource, Person, Record, Vault, VaultError, VaultErrorKind, harden, key};
 use crate::runtime::clock::{utc, utc_day, wall_s};
@@ -53,6 +54,21 @@ impl Place {
             key: file.map_or(KeySource::Own, KeySource::File),
             people,
         })
+    }
+
+    /// How sure one must be: at the target that was named, or else the configuration's.
+    ///
+    /// # Errors
+    /// A target that is no share (exit code 2); a configuration that is there and wrong.
+    pub fn policy(&self, named: Option<f64>) -> Result<Policy, CliError> {
+        let target_fpir = match named {
+            Some(share) => share,
+            None => self.settings()?.people.target_fpir(),
+        };
+        match target_fpir > 0.0 && target_fpir < 1.0 {
+            true => Ok(Policy { target_fpir, ..Policy::default() }),
+            false => Err(CliError::new(Exit::Usage, format!("--target-fpir {target_fpir}: above 0, below 1"))),
+        }
     }
 
     /// The open vault.

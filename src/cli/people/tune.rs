@@ -10,9 +10,9 @@ use serde_json::json;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::faces::{FaceEngines, person, pictures};
 use crate::gallery::search::dot;
+use crate::people::FmrCurve;
 use crate::people::threshold::{CURVE_FILE, FmrPoint, Impostor};
 use crate::people::vault::{Person, Vault, VaultErrorKind};
-use crate::people::{FmrCurve, Policy};
 
 use super::manage::Place;
 
@@ -29,9 +29,9 @@ const RATES: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
 /// Arguments of `till people tune`.
 #[derive(Args, Clone, Debug)]
 pub struct TuneArgs {
-    /// Share of the strangers who may be taken for a member
-    #[arg(long, value_name = "SHARE", default_value_t = Policy::default().target_fpir)]
-    pub target_fpir: f64,
+    /// Share of the strangers who may be taken for a member; by default the configuration's
+    #[arg(long, value_name = "SHARE")]
+    pub target_fpir: Option<f64>,
     /// Folders with NAME/*.jpg to measure on; may be given several times
     #[arg(long, value_name = "DIR")]
     pub images: Vec<PathBuf>,
@@ -61,9 +61,7 @@ pub struct TuneArgs {
 /// The command's own.
 pub fn run(args: &TuneArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let TuneArgs { target_fpir, images, check, data, output, place, engines, json } = args;
-    if !(*target_fpir > 0.0 && *target_fpir < 1.0) {
-        return Err(CliError::new(Exit::Usage, format!("--target-fpir {target_fpir}: above 0, below 1")));
-    }
+    let policy = place.policy(*target_fpir)?;
     if *check {
         let rows = held_out(&vectors(images, engines)?.1)?;
         return report_check(&rows, *json, out);
@@ -82,7 +80,6 @@ pub fn run(args: &TuneArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
             curve
         }
     };
-    let policy = Policy { target_fpir: *target_fpir, ..Policy::default() };
     let today = templates(place, &curve.network)?.map(|n| (n, policy.fmr(n), policy.threshold(&curve, n)));
     let rows: Vec<_> = SIZES.iter().map(|n| (*n, policy.fmr(*n), policy.threshold(&curve, *n))).collect();
     if *json {
@@ -94,7 +91,7 @@ pub fn run(args: &TuneArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
             "data": curve.data,
             "people": curve.people,
             "pairs": curve.pairs,
-            "target_fpir": target_fpir,
+            "target_fpir": policy.target_fpir,
             "thresholds": rows,
             "today": today.as_ref().map(row),
         });

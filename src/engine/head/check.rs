@@ -24,6 +24,7 @@ impl HeadSpec {
         match self {
             Self::YoloV8(_) | Self::YoloV5(_) | Self::Boxes(_) => Ok(()),
             Self::Mtcnn(_) | Self::BlazeFace(_) | Self::YuNet(_) | Self::FaceVector(_) | Self::Classes(_) => Ok(()),
+            Self::FaceLiveness(s) => within("crop", s.crop, 1.0..=8.0),
             Self::YoloV8Maps(s) => {
                 strides(&s.strides)?;
                 levels("outputs", &s.outputs, s.strides.len())?;

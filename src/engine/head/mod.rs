@@ -50,6 +50,9 @@ pub enum HeadSpec {
     /// A score a label for the whole input, `[1, C]`: the second look.
     #[serde(rename = "classes")]
     Classes(ClassesSpec),
+    /// Shares of classes, one of which is a living face: MiniFASNet. Further nets, with other crops, are its stages.
+    #[serde(rename = "face-liveness")]
+    FaceLiveness(FaceLivenessSpec),
 }
 
 /// `classes`.
@@ -61,6 +64,18 @@ pub struct ClassesSpec {
     /// The output has logits, which a softmax turns into shares. Default true.
     #[serde(default = "yes")]
     pub softmax: bool,
+}
+
+/// `face-liveness`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaceLivenessSpec {
+    /// The output's name in the model: `[1, classes]`, shares that add up to 1.
+    pub output: String,
+    /// The class that is a living face, counted from 0.
+    pub live: usize,
+    /// Sides of what the net sees over those of the face's box.
+    pub crop: f32,
 }
 
 /// `face-vector`.
@@ -267,6 +282,7 @@ impl HeadSpec {
             }
             Self::FaceVector(s) => [std::slice::from_ref(&s.output), &[], &[]],
             Self::Classes(s) => [std::slice::from_ref(&s.output), &[], &[]],
+            Self::FaceLiveness(s) => [std::slice::from_ref(&s.output), &[], &[]],
             Self::YoloV8Maps(s) => [&s.outputs, &[], &[]],
             Self::YoloV5Maps(s) => [&s.outputs, &[], &[]],
             Self::Ssd(s) => [&s.boxes, &s.scores, &[]],

@@ -50,6 +50,17 @@ impl Facing {
     }
 }
 
+impl From<crate::config::Facing> for Facing {
+    fn from(facing: crate::config::Facing) -> Self {
+        match facing {
+            crate::config::Facing::Front => Self::Front,
+            crate::config::Facing::Right => Self::Right,
+            crate::config::Facing::Down => Self::Down,
+            crate::config::Facing::Left => Self::Left,
+        }
+    }
+}
+
 impl fmt::Display for Facing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

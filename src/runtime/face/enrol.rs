@@ -6,7 +6,7 @@ use till_link::{Hint, Sku};
 use crate::counter::Guided;
 use crate::people::Members;
 use crate::people::enrol::{Enrolment, FinishError, Progress, Rules};
-use crate::people::vault::{Consent, Method, Record, Template, VaultError, VaultErrorKind};
+use crate::people::vault::{Consent, Facing, Method, Record, Template, VaultError, VaultErrorKind};
 use crate::runtime::clock;
 use crate::runtime::face::Recogniser;
 use crate::vision::VisionError;
@@ -22,9 +22,9 @@ pub struct Enrolling {
 }
 
 impl Enrolling {
-    /// Begins at `now_ms`, for a person with this id who agreed to that version of the text.
-    pub fn new((id, consent): (Sku, Sku), now_ms: u64) -> Self {
-        let rules = Rules::default();
+    /// Begins at `now_ms`, for a person with this id who agreed to that version of the text, with these poses.
+    pub fn new((id, consent): (Sku, Sku), order: &[Facing], now_ms: u64) -> Self {
+        let rules = Rules { order: order.to_vec(), ..Rules::default() };
         let steps = u8::try_from(rules.order.len()).unwrap_or(u8::MAX);
         Self { id, consent, enrolment: Enrolment::new(rules, now_ms), steps, said: None }
     }

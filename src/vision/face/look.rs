@@ -9,7 +9,7 @@ use crate::vision::VisionError;
 
 use super::choose::Chooser;
 use super::detector::{self, Around, FACES_MAX};
-use super::{Chosen, Embedder, Face, FaceDetector, Gate, Gates, Picture, Quality, Rule};
+use super::{Chosen, Embedder, Face, FaceDetector, Gate, Gates, Passive, Picture, Quality, Rule};
 
 /// What one frame said.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +30,7 @@ pub enum Looked {
 pub struct FaceVision {
     detector: Box<dyn FaceDetector>,
     embedder: Embedder,
+    passive: Option<Passive>,
     picture: Picture,
     faces: Vec<Face>,
     chooser: Chooser,
@@ -61,6 +62,7 @@ impl FaceVision {
         Ok(Self {
             detector,
             embedder,
+            passive: None,
             picture: Picture::default(),
             faces: Vec::with_capacity(FACES_MAX),
             chooser: Chooser::new(Rule::default()),
@@ -72,6 +74,17 @@ impl FaceVision {
     pub fn with_rules(mut self, rule: Rule, gates: Gates) -> Self {
         self.set_rules(rule, gates);
         self
+    }
+
+    /// With an engine that tells how alive a face looks.
+    pub fn with_passive(mut self, passive: Option<Passive>) -> Self {
+        self.passive = passive;
+        self
+    }
+
+    /// Other gates from the next frame on, for whoever stands there.
+    pub fn set_gates(&mut self, gates: Gates) {
+        self.gates = gates;
     }
 
     /// Other rules from the next frame on.
@@ -129,6 +142,15 @@ impl FaceVision {
     /// As [`Embedder::embed`].
     pub fn embed(&mut self, face: &Face, out: &mut Vec<f32>) -> Result<(), VisionError> {
         self.embedder.embed(&self.picture, face, out)
+    }
+
+    /// How alive a face of the last frame looks, and the least score of a living one; `None` without such an engine.
+    ///
+    /// # Errors
+    /// As [`Passive::score`].
+    pub fn alive(&mut self, face: &Face) -> Result<Option<(f32, f32)>, VisionError> {
+        let Some(passive) = &mut self.passive else { return Ok(None) };
+        Ok(Some((passive.score(&self.picture, face)?, passive.least())))
     }
 
     /// Wipes the last frame and who stood there.

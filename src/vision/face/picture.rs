@@ -142,41 +142,36 @@ impl Picture {
             return;
         }
         let level = level_of(to_frame.scale());
-        let picture = &self.levels[level];
         // The centre of a level's first pixel lies half of its own size from the frame's corner.
         let part = (1u32 << level) as f32;
         let shift = 0.5 / part - 0.5;
         let [a, b] = [to_frame.a / part, to_frame.b / part];
-        let gain = spec.scale;
-        let bias: [f32; 3] = std::array::from_fn(|c| -spec.mean[c] * spec.scale[c]);
-        for y in 0..area.height {
-            let v = y as f32;
-            let mut x0 = to_frame.x / part + shift - b * v;
-            let mut y0 = to_frame.y / part + shift + a * v;
-            let (mut dx, mut dy) = (a, b);
-            if mirrored {
-                let last = area.width as f32 - 1.0;
-                (x0, y0, dx, dy) = (x0 + a * last, y0 + b * last, -a, -b);
-            }
-            let start = (area.top + y) * full + area.left;
-            for x in 0..area.width {
-                let u = x as f32;
-                let rgb = picture.sample(x0 + dx * u, y0 + dy * u);
-                let cell = start + x;
-                for c in 0..3 {
-                    let value = match spec.colour {
-                        Colour::Rgb => rgb[c],
-                        Colour::Bgr => rgb[2 - c],
-                    };
-                    let at = match spec.layout {
-                        Layout::Nchw => c * plane + cell,
-                        Layout::Nhwc => cell * 3 + c,
-                    };
-                    out[at] = value * gain[c] + bias[c];
-                }
-            }
+        let (mut origin, mut across) = ([to_frame.x / part + shift, to_frame.y / part + shift], [a, b]);
+        if mirrored {
+            let last = area.width as f32 - 1.0;
+            (origin, across) = ([origin[0] + a * last, origin[1] + b * last], [-a, -b]);
         }
+        self.levels[level].fill(Steps { origin, across, down: [-b, a] }, spec, area, out);
     }
+
+    /// Fills the input that `spec` describes with the part of the frame within `bbox` (its edges x0, y0, x1, y1), each side
+    /// stretched to the input's. Nothing is smoothed, as OpenCV's resize does not: for nets that judge by the finest detail.
+    pub fn stretch(&self, bbox: [f32; 4], spec: &InputSpec, out: &mut [f32]) {
+        if out.len() != spec.elements() {
+            return;
+        }
+        let [a, d] = [(bbox[2] - bbox[0]) / spec.width as f32, (bbox[3] - bbox[1]) / spec.height as f32];
+        let origin = [bbox[0] + 0.5 * a - 0.5, bbox[1] + 0.5 * d - 0.5];
+        self.levels[0].fill(Steps { origin, across: [a, 0.0], down: [0.0, d] }, spec, Area::whole(spec), out);
+    }
+}
+
+/// Where an input's first pixel lies on a level, and how far it is from one pixel to the next, right and down.
+#[derive(Clone, Copy)]
+struct Steps {
+    origin: [f32; 2],
+    across: [f32; 2],
+    down: [f32; 2],
 }
 
 /// The level whose pixels are nearest in size to `scale` pixels of the frame.
@@ -208,6 +203,35 @@ impl Level {
                     let four = [top[at + c], top[at + across + c], bottom[at + c], bottom[at + across + c]];
                     ((four.iter().map(|&v| u16::from(v)).sum::<u16>() + 2) / 4) as u8
                 });
+            }
+        }
+    }
+
+    /// Fills `area` of an input.
+    fn fill(&self, steps: Steps, spec: &InputSpec, area: Area, out: &mut [f32]) {
+        let (full, plane) = (spec.width as usize, spec.width as usize * spec.height as usize);
+        let gain = spec.scale;
+        let bias: [f32; 3] = std::array::from_fn(|c| -spec.mean[c] * spec.scale[c]);
+        let Steps { origin, across: [dx, dy], down } = steps;
+        for y in 0..area.height {
+            let v = y as f32;
+            let (x0, y0) = (origin[0] + down[0] * v, origin[1] + down[1] * v);
+            let start = (area.top + y) * full + area.left;
+            for x in 0..area.width {
+                let u = x as f32;
+                let rgb = self.sample(x0 + dx * u, y0 + dy * u);
+                let cell = start + x;
+                for c in 0..3 {
+                    let value = match spec.colour {
+                        Colour::Rgb => rgb[c],
+                        Colour::Bgr => rgb[2 - c],
+                    };
+                    let at = match spec.layout {
+                        Layout::Nchw => c * plane + cell,
+                        Layout::Nhwc => cell * 3 + c,
+                    };
+                    out[at] = value * gain[c] + bias[c];
+                }
             }
         }
     }
@@ -303,6 +327,17 @@ mod tests {
         let plain = InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(8, 8, Layout::Nchw, Colour::Rgb) };
         let small = warped(&p, Similarity { a: 8.0, b: 0.0, x: 3.5, y: 3.5 }, false, &plain);
         assert!(small.iter().all(|v| (126.0..=130.0).contains(v)), "{small:?}");
+    }
+
+    #[test]
+    fn a_stretched_part_has_its_own_scale_each_way() {
+        let mut p = Picture::default();
+        p.fill(&frame(8, 4, |x, y| [10 * x as u8, 50 * y as u8, 0])).unwrap();
+        let plain = InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(2, 2, Layout::Nchw, Colour::Rgb) };
+        let mut out = vec![0.0; plain.elements()];
+        // Columns 2 to 6 in two, rows 1 to 3 in two: between the columns, on the rows.
+        p.stretch([2.0, 1.0, 6.0, 3.0], &plain, &mut out);
+        assert_eq!(out[..8], [25.0, 45.0, 25.0, 45.0, 50.0, 50.0, 100.0, 100.0]);
     }
 
     #[test]

@@ -22,6 +22,13 @@ pub struct Pose {
 impl Pose {
     /// Of a face with these landmarks; `None` if they are one point or no numbers.
     pub fn of(landmarks: &[[f32; 2]; 5]) -> Option<Self> {
+        Self::with_aspect(landmarks).map(|(pose, _)| pose)
+    }
+
+    /// As [`Pose::of`], with the length of the face's own axis across over that of its axis down, as a head in space would
+    /// have them. It depends on the face, but hardly on where a head is turned; of a picture of a face that is turned it
+    /// shrinks or grows, because that has no depth with which it could look turned and keep its length.
+    pub fn with_aspect(landmarks: &[[f32; 2]; 5]) -> Option<(Self, f32)> {
         let model = model();
         let mut normal = [[0.0f64; 3]; 3];
         let mut right = [[0.0f64; 2]; 3];
@@ -37,19 +44,28 @@ impl Pose {
         let row = |axis: usize| -> [f64; 3] {
             std::array::from_fn(|i| (0..3).map(|j| inverse[i][j] * right[j][axis]).sum::<f64>())
         };
-        let (across, down) = (unit(row(0))?, unit(row(1))?);
+        let rows = (row(0), row(1));
+        let (across, down) = (unit(rows.0)?, unit(rows.1)?);
         // Nearest pair of right-angled axes: what is too much between them is taken off both alike.
         let lean: f64 = dot(across, down) / 2.0;
         let i = unit(std::array::from_fn(|k| across[k] - lean * down[k]))?;
         let j = unit(std::array::from_fn(|k| down[k] - lean * across[k]))?;
         // The face's own axis (towards the camera) seen in the camera's frame is the third column of (i, j, i x j).
         let k = i[0] * j[1] - i[1] * j[0];
+        let roll = j[0].atan2(j[1]);
         let pose = Self {
             yaw: i[2].atan2(k.max(0.0)).to_degrees() as f32,
             pitch: j[2].clamp(-1.0, 1.0).asin().to_degrees() as f32,
-            roll: j[0].atan2(j[1]).to_degrees() as f32,
+            roll: roll.to_degrees() as f32,
         };
-        [pose.yaw, pose.pitch, pose.roll].iter().all(|v| v.is_finite()).then_some(pose)
+        // Both axes of the face, wherever it leans.
+        let (s, c) = roll.sin_cos();
+        let along = |x: f64, y: f64| {
+            let axis: [f64; 3] = std::array::from_fn(|k| x * rows.0[k] + y * rows.1[k]);
+            dot(axis, axis).sqrt()
+        };
+        let aspect = (along(c, s) / along(-s, c)) as f32;
+        [pose.yaw, pose.pitch, pose.roll, aspect].iter().all(|v| v.is_finite()).then_some((pose, aspect))
     }
 }
 
@@ -108,6 +124,23 @@ mod tests {
         }
         let p = Pose::of(&seen(0.0, 0.0, 20.0)).unwrap();
         assert!((p.roll - 20.0).abs() < 0.1 && p.yaw.abs() < 0.1, "{p:?}");
+    }
+
+    /// What a challenge rests on: a head keeps its proportions as it turns, a plane looks ahead however it is turned and
+    /// gets narrower.
+    #[test]
+    fn a_head_keeps_its_aspect_and_a_plane_does_not_look_turned() {
+        for (yaw, pitch, roll) in [(0.0, 0.0, 0.0), (30.0, 0.0, 0.0), (0.0, 20.0, 0.0), (-25.0, 0.0, 30.0)] {
+            let (_, aspect) = Pose::with_aspect(&seen(yaw, pitch, roll)).unwrap();
+            assert!((aspect - 1.0).abs() < 0.02, "{yaw} {pitch} {roll}: {aspect}");
+        }
+        let ahead = seen(0.0, 0.0, 0.0);
+        let narrow = ahead.map(|[x, y]| [300.0 + (x - 300.0) * 0.5, y]);
+        let (pose, aspect) = Pose::with_aspect(&narrow).unwrap();
+        assert!(pose.yaw.abs() < 0.1 && (aspect - 0.5).abs() < 0.02, "{pose:?} {aspect}");
+        let low = ahead.map(|[x, y]| [x, 200.0 + (y - 200.0) * 0.5]);
+        let (pose, aspect) = Pose::with_aspect(&low).unwrap();
+        assert!(pose.pitch.abs() < 0.1 && (aspect - 2.0).abs() < 0.02, "{pose:?} {aspect}");
     }
 
     #[test]

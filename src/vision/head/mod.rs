@@ -80,7 +80,11 @@ fn decoder(spec: &HeadSpec, target: &Target<'_>) -> Result<Box<dyn Decode>, Stri
         HeadSpec::RetinaNet(s) => Box::new(retinanet::RetinaNet::new(s, target)?),
         HeadSpec::Fcos(s) => Box::new(fcos::Fcos::new(s, target)?),
         HeadSpec::Boxes(s) => Box::new(final_boxes::FinalBoxes::new(s, target)?),
-        HeadSpec::Mtcnn(_) | HeadSpec::BlazeFace(_) | HeadSpec::YuNet(_) | HeadSpec::FaceVector(_) => {
+        HeadSpec::Mtcnn(_)
+        | HeadSpec::BlazeFace(_)
+        | HeadSpec::YuNet(_)
+        | HeadSpec::FaceVector(_)
+        | HeadSpec::FaceLiveness(_) => {
             return Err("[head] kind: a face engine's, which the face camera reads, not the tray's".into());
         }
         HeadSpec::Classes(_) => {
