@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod alloc;
+mod badfaces;
 mod chain;
 mod common;
 mod corpus;

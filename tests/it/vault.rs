@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use till::people::vault::{Consent, Facing, KeySource, Method, Record, Template, Vault};
+use till::people::vault::{Consent, Facing, KeySource, Method, Record, Template, Vault, VaultErrorKind};
 
 /// A mounted image, unmounted at the end whatever happens.
 struct Disk<'a> {
@@ -92,7 +92,9 @@ fn a_raw_ext4_holds_nobody_in_the_clear_and_nothing_of_who_was_deleted() {
 
     assert_eq!(vault.delete(&[1]).unwrap(), 1);
     let raw = disk.raw();
-    for piece in [pieces(&index), pieces(&hers)].concat() {
+    let gone = [pieces(&index), pieces(&hers)].concat();
+    println!("{} bytes of a raw ext4 searched for {} pieces of a deleted person", raw.len(), gone.len());
+    for piece in gone {
         assert!(!found(&raw, piece), "a piece of the deleted person's key or record");
     }
     assert!(pieces(&his).iter().all(|piece| found(&raw, piece)));
@@ -110,4 +112,39 @@ fn a_raw_ext4_holds_nobody_in_the_clear_and_nothing_of_who_was_deleted() {
     }
     let vault = Vault::open_at(&state, &KeySource::Own).unwrap();
     assert_eq!(vault.people().map(|p| p.record.unwrap()).collect::<Vec<_>>(), [ben]);
+}
+
+/// A file system that is really full, not one that says so.
+#[test]
+fn on_a_full_file_system_nobody_is_enrolled_in_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path().join("mount");
+    std::fs::create_dir(&mount).unwrap();
+    if !ran("mount", &["-t", "tmpfs", "-o", "size=96k", "none", mount.to_str().unwrap()]) {
+        eprintln!("skipped: this user can't mount a file system");
+        return;
+    }
+    let _disk = Disk { image: &mount, mount: &mount };
+    let state = mount.join("people");
+    let mut vault = Vault::init_at(&state, &KeySource::Own).unwrap();
+    let mut ids = Vec::new();
+    let error = loop {
+        let id = format!("member-{}", ids.len());
+        match vault.put(&record(&id, ids.len() as f32), false) {
+            Ok(_) => ids.push(id),
+            Err(error) => break error,
+        }
+        assert!(ids.len() < 1000, "it never gets full");
+    };
+    assert_eq!(error.kind, VaultErrorKind::NoSpace, "{error}");
+    assert!(ids.len() > 3);
+    let known = |vault: &Vault| vault.people().map(|p| p.record.unwrap().id.clone()).collect::<Vec<_>>();
+    assert_eq!(known(&vault), ids, "in memory");
+    drop(vault);
+    let mut vault = Vault::open_at(&state, &KeySource::Own).unwrap();
+    assert_eq!(known(&vault), ids, "on the disk");
+    // Whoever wants to go can go, and then there is room.
+    assert_eq!(vault.delete(&[1, 2]).unwrap(), 2);
+    vault.put(&record("another", 0.5), false).unwrap();
+    println!("{} people until the file system was full, nobody in half", ids.len());
 }

@@ -178,11 +178,13 @@ fn a_power_cut_at_any_operation_leaves_everybody_wholly_there_or_wholly_absent()
         }
     }
     assert_eq!(trials, operations * 25);
+    println!("{operations} operations, {trials} power cuts: everybody wholly there or wholly absent");
 }
 
 #[test]
 fn a_second_power_cut_while_the_first_is_mended_changes_nothing() {
     let (history, operations) = (history(), operations());
+    println!("{} pairs of power cuts", operations * 12);
     for at in 0..operations {
         for second in 0..12 {
             let context = format!("cut at {at}, again at {second} of the opening");
@@ -204,6 +206,7 @@ fn a_second_power_cut_while_the_first_is_mended_changes_nothing() {
 #[test]
 fn a_failed_operation_is_told_and_what_is_told_is_true() {
     let (history, operations) = (history(), operations());
+    println!("{} failed operations", operations * 3);
     for at in 0..operations {
         for fault in [Fault::Eio, Fault::NoSpace, Fault::ReadOnly] {
             let context = format!("{fault:?} at {at}");

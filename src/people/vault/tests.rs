@@ -160,6 +160,7 @@ fn a_record_with_any_byte_changed_or_missing_is_found() {
     }
     disk.damage(&name, |bytes| bytes.push(0));
     assert_eq!(kind(&disk), Err(VaultErrorKind::Tampered));
+    println!("{} bytes of a record changed one by one, 7 other lengths: each found", whole.len());
     disk.fs().remove(&name).unwrap();
     assert!(open(&disk).unwrap().people().next().unwrap().record.unwrap_err().message.contains("gone"));
 }
@@ -204,6 +205,7 @@ fn an_index_with_a_changed_byte_is_mended_from_its_twin_and_two_are_refused() {
             }
         }
     }
+    println!("{} bytes of an index changed one by one, in one copy and in both", whole.len());
     // An older index beside the records of today: what it does not know of is not there.
     let mut v = open(&disk).unwrap();
     v.put(&record("anna", 2), true).unwrap();
@@ -338,6 +340,7 @@ fn of_a_deleted_person_nothing_is_on_the_disk() {
     let written = disk.written();
     let clear = [traces(&anna), traces(&ben), vec![secret.bytes().to_vec()]].concat();
     assert!(clear.len() > 100 && written.len() > 10);
+    println!("{} pieces of ciphertext and {} of a face searched for on the whole disk", closed.len(), clear.len());
     for trace in clear {
         assert!(!contains(&written, &trace) && !contains(&image, &trace), "{} bytes in the clear", trace.len());
     }
