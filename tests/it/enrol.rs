@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use image::RgbImage;
 use serde_json::Value;
 use till::cli::eval_liveness::render::{self, Body, Camera};
+use till::people::vault::{KeySource, Vault};
 
 /// The photographs, if they are there.
 pub fn images() -> Option<PathBuf> {
@@ -176,4 +177,24 @@ fn nothing_is_written_in_the_clear(home: &Path, clips: &Path) {
     // The search finds what is there.
     let bytes = std::fs::read(&export).unwrap();
     assert!(pieces.iter().filter(|piece| found(&bytes, piece)).count() > 100);
+}
+
+/// Whoever enrols has the vault for as long as it takes: a second enrolment at the same time is told so, and leaves nothing.
+#[test]
+fn of_two_enrolments_at_once_the_second_is_turned_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, footage) = (folder.path().join("home"), folder.path().join("footage"));
+    std::fs::create_dir_all(&footage).unwrap();
+    RgbImage::new(320, 240).save(footage.join("0.png")).unwrap();
+    let state = home.join("state/people");
+    let first = Vault::init_at(&state, &KeySource::Own).unwrap();
+    let output = enrol(&home, "second", &footage, &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("another till works on the members"), "{said}");
+    drop(first);
+    // Alone it gets as far as the footage, in which nobody is.
+    let output = enrol(&home, "second", &footage, &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("not every pose was taken"), "{said}");
+    assert!(Vault::open_at(&state, &KeySource::Own).unwrap().is_empty());
 }
