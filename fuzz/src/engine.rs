@@ -8,6 +8,8 @@ pub mod head;
 mod input;
 #[path = "../../src/engine/manifest.rs"]
 mod manifest;
+#[path = "../../src/engine/second.rs"]
+mod second;
 #[path = "../../src/engine/suppression.rs"]
 pub mod suppression;
 
