@@ -7,6 +7,9 @@
 // Raw TOML (`till.toml` and `conf.d/`) becomes one validated `config::Config`; only that travels on.
 #[forbid(unsafe_code)]
 pub mod config;
+// Files that are replaced whole or not at all.
+#[forbid(unsafe_code)]
+mod whole;
 // Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
 #[forbid(unsafe_code)]
 pub mod capture;

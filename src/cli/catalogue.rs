@@ -1,6 +1,6 @@
 //! `till catalogue check` and `import`: nothing gets into the counter's catalogue that the counter would refuse.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::{CliError, Exit};
 use crate::checkout::catalogue::{Catalogue, CatalogueError};
 use crate::config::Config;
 use crate::engine::{EngineError, Manifest};
+use crate::whole;
 
 /// Arguments of `till catalogue`.
 #[derive(Debug, clap::Args)]
@@ -104,7 +105,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, CliError> {
     let imported = matches!(args.action, Action::Import(_));
     if imported {
         // The bytes that were checked, not the file once more: it may have changed since.
-        replace(home, &bytes)
+        whole::replace(home, &[&bytes])
             .map_err(|e| CliError::new(Exit::Failed, format!("{}: can't be replaced: {e}", home.display())))?;
     }
     let labels = labels(engine.unwrap_or(&config.tray.engine.dir), &catalogue);
@@ -191,24 +192,10 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts `bytes` in the place of `file`: a power cut leaves the old file or the new one, never a part.
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(".new");
-    let fresh = folder.join(name);
-    let mut written = File::create(&fresh)?;
-    if let Ok(old) = fs::metadata(file) {
-        written.set_permissions(old.permissions())?;
-    }
-    written.write_all(bytes)?;
-    written.sync_all()?;
-    fs::rename(&fresh, file)?;
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const HEADER: &str = "sku,name,price_minor,currency,mass_g,mass_tolerance_g\n";

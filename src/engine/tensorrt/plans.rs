@@ -3,8 +3,7 @@
 //! that were written, its key is asked for, and its numbers were checked. What fails is set aside with the reason.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -255,20 +254,8 @@ impl Store {
 
     /// Writes what is no plan, such as timings, in the same way.
     pub fn replace(&self, path: &Path, parts: &[&[u8]]) -> Result<(), EngineError> {
-        // Of the whole name, so that two endings of one stem don't share it.
-        let fresh = path.with_added_extension("new");
-        let written = std::fs::create_dir_all(&self.dir).and_then(|()| {
-            let mut file = File::create(&fresh)?;
-            parts.iter().try_for_each(|part| file.write_all(part))?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, path)?;
-            File::open(&self.dir)?.sync_all()
-        });
-        written.map_err(|e| {
-            // A full disk must not stay full because of us; the old plan is as it was.
-            let _ = std::fs::remove_file(&fresh);
-            error(path, format!("can't be written: {e}"))
-        })
+        let written = std::fs::create_dir_all(&self.dir).and_then(|()| crate::whole::replace(path, parts));
+        written.map_err(|e| error(path, format!("can't be written: {e}")))
     }
 
     /// Makes the folder.

@@ -1,11 +1,12 @@
 //! Counts of a bridge to grams: a straight line through the empty tray and a known mass, kept in a file.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::trigger::{TriggerError, TriggerErrorKind};
+use crate::whole;
 
 /// Fewer counts a gram than this and a gram can't be told from noise.
 const COUNTS_A_GRAM_MIN: i64 = 1;
@@ -82,15 +83,9 @@ impl Calibration {
     /// # Errors
     /// The disk's.
     pub fn save(&self, path: &Path) -> Result<(), TriggerError> {
-        let write = || -> io::Result<()> {
-            let fresh = path.with_extension("new");
-            let mut file = std::fs::File::create(&fresh)?;
-            file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, path)?;
-            std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        write().map_err(|error| TriggerError::io(path.display().to_string(), &error))
+        let text = serde_json::to_string_pretty(self).map_err(io::Error::from);
+        text.and_then(|text| whole::replace(path, &[text.as_bytes()]))
+            .map_err(|error| TriggerError::io(path.display().to_string(), &error))
     }
 }
 
