@@ -1,6 +1,7 @@
 //! GPIO lines and the load cell.
 
 use super::{Seen, Site, fail, ok, skipped, warn};
+use crate::trigger::cell::{IIO_DEVICES, iio};
 
 fn chips(site: &Site) -> Vec<String> {
     site.tree.list("/dev").into_iter().filter(|name| name.starts_with("gpiochip")).collect()
@@ -27,7 +28,7 @@ pub(super) fn access(site: &Site) -> Seen {
 }
 
 pub(super) fn scale(site: &Site) -> Seen {
-    let base = "/sys/bus/iio/devices";
+    let base = IIO_DEVICES;
     for device in site.tree.list(base).into_iter().filter(|name| name.starts_with("iio:device")) {
         let name = site.tree.text(format!("{base}/{device}/name")).unwrap_or_default();
         let channel = site
@@ -44,8 +45,7 @@ pub(super) fn scale(site: &Site) -> Seen {
             return fail(format!("{name} can't be read"), "look at its power and its two data lines");
         };
         return match text.parse::<i64>() {
-            // The 24-bit ends: the bridge is open or shorted.
-            Ok(8_388_607 | -8_388_608 | 16_777_215) => fail(
+            Ok(raw) if iio::is_disconnected(raw) => fail(
                 format!("{name} reads {text}: the load cell is not connected"),
                 "look at the four wires: red E+, black E-, white A-, green A+",
             ),

@@ -8,8 +8,11 @@ use super::zero::ZeroTracker;
 use super::{LoadCell, Weighed};
 use crate::trigger::{TriggerError, TriggerErrorKind};
 
-/// A reading at a 24-bit end says that the bridge is open or shorted.
-const ENDS: [i64; 3] = [8_388_607, -8_388_608, 16_777_215];
+/// Whether a reading is at a 24-bit end: the bridge is open or shorted.
+pub fn is_disconnected(counts: i64) -> bool {
+    matches!(counts, 8_388_607 | -8_388_608 | 16_777_215)
+}
+
 /// The slowest of these chips converts ten times a second.
 const EVERY_MS: u64 = 50;
 /// A tray within so many grams of zero is empty.
@@ -56,7 +59,7 @@ pub fn counts(file: &Path) -> Result<i64, TriggerError> {
         .trim()
         .parse()
         .map_err(|_| TriggerError::new(TriggerErrorKind::Format, &place, format!("{:?} is no number", text.trim())))?;
-    if ENDS.contains(&counts) {
+    if is_disconnected(counts) {
         let message = format!("reads {counts}: the load cell is not connected; look at its four wires");
         return Err(TriggerError::new(TriggerErrorKind::Disconnected, place, message));
     }
