@@ -29,11 +29,13 @@ struct Device<C, T> {
     open: Option<T>,
     open_at_ms: u64,
     error: Option<TriggerError>,
+    /// The error has changed since the status was told.
+    changed: bool,
 }
 
 impl<C, T> Device<C, T> {
     fn new(config: C) -> Self {
-        Self { config, open: None, open_at_ms: 0, error: None }
+        Self { config, open: None, open_at_ms: 0, error: None, changed: false }
     }
 
     /// Opens it if it is away and due; `true` when it has just come.
@@ -57,6 +59,7 @@ impl<C, T> Device<C, T> {
     fn failed(&mut self, now_ms: u64, error: TriggerError) {
         if self.error.as_ref() != Some(&error) {
             log::error!("{error}");
+            self.changed = true;
         }
         use TriggerErrorKind as K;
         if !matches!(error.kind, K::Format | K::Overload | K::Disconnected) {
@@ -66,9 +69,17 @@ impl<C, T> Device<C, T> {
         self.error = Some(error);
     }
 
-    fn works(&mut self, place: &dyn std::fmt::Display) {
+    fn works(&mut self, place: impl Fn(&C) -> String) {
         if self.error.take().is_some() {
-            log::info!("{place}: works again");
+            log::info!("{}: works again", place(&self.config));
+            self.changed = true;
+        }
+    }
+
+    /// Writes what is in the way into `told`, if that has changed.
+    fn tell(&mut self, told: &mut Option<String>) {
+        if std::mem::take(&mut self.changed) {
+            *told = self.error.as_ref().map(ToString::to_string);
         }
     }
 }
@@ -128,7 +139,7 @@ impl Devices {
         {
             match open.level() {
                 Ok(level) => {
-                    line.works(&line.config.place.to_string());
+                    line.works(|config| config.place.to_string());
                     self.now.presence = level;
                     out(ToCounter::Raw(RawEvent::Presence(level)));
                 }
@@ -139,7 +150,7 @@ impl Devices {
             scale.comes(now_ms, |config| Cell::open(config, &self.calibration));
             match scale.open.as_mut().map(|cell| cell.poll(now_ms)) {
                 Some(Ok(Some(weighed))) => {
-                    scale.works(&scale.config.source.to_string());
+                    scale.works(|config| config.source.to_string());
                     self.lost = false;
                     self.now.grams = Some(weighed.grams);
                     out(ToCounter::Raw(RawEvent::LoadGrams(weighed.grams)));
@@ -154,10 +165,16 @@ impl Devices {
                 out(ToCounter::Raw(RawEvent::LoadLost));
             }
         }
-        self.now.line_error = self.line.as_ref().and_then(|line| line.error.as_ref().map(ToString::to_string));
-        self.now.scale_error = self.scale.as_ref().and_then(|scale| scale.error.as_ref().map(ToString::to_string));
-        let only_load = TriggerStatus { grams: self.told.grams, ..self.now.clone() } == self.told;
-        if self.now != self.told && (!only_load || now_ms.saturating_sub(self.told_ms) >= STATUS_EVERY_MS) {
+        if let Some(line) = &mut self.line {
+            line.tell(&mut self.now.line_error);
+        }
+        if let Some(scale) = &mut self.scale {
+            scale.tell(&mut self.now.scale_error);
+        }
+        let (now, told) = (&self.now, &self.told);
+        let only_load = (&now.line, now.presence, &now.line_error, &now.scale, &now.scale_error)
+            == (&told.line, told.presence, &told.line_error, &told.scale, &told.scale_error);
+        if now != told && (!only_load || now_ms.saturating_sub(self.told_ms) >= STATUS_EVERY_MS) {
             self.told = self.now.clone();
             self.told_ms = now_ms;
             out(ToCounter::Devices(self.told.clone()));
