@@ -1,32 +1,29 @@
-//! The threads: one a camera, one for vision, one for triggers, one for the counter, one for the control
-//! socket. The counter's thread alone touches core, books and port.
+//! The threads: one a camera, one for vision, one for triggers, one for the counter (`desk`), one for the control
+//! socket.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use crate::capture::camera::State;
 use crate::capture::clock::Monotonic;
 use crate::capture::gst::Pace;
 use crate::capture::run::{AtEnd, Settings, Stats};
 use crate::capture::slot::slot;
-use crate::checkout::{Catalogue, FaceSaid, Health};
+use crate::checkout::{Catalogue, FaceSaid};
 use crate::config::{CameraSource, Config, TriggerSource};
-use crate::counter::{Counter, Guided};
-use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
+use crate::counter::Guided;
 use crate::runtime::control::Control;
+use crate::runtime::desk::{Desk, REOPEN_MS};
 use crate::runtime::devices::Devices;
 use crate::runtime::eye::{Better, Eye, EyeStats, Offered};
 use crate::runtime::face::Face;
 use crate::runtime::heart::Heart;
 use crate::runtime::plans::Watcher;
-use crate::runtime::status::{
-    self, CameraStatus, LinkStatus, OutboxStatus, Running, SessionStatus, Status, ThreadStatus, TriggerStatus,
-};
+use crate::runtime::status::{Running, Status, TriggerStatus};
 use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts, triggers};
 use crate::trigger::RawEvent;
 use crate::trigger::script::Script;
@@ -34,15 +31,7 @@ use crate::vision::TrayObservation;
 use crate::vision::thumbnail::Thumbnailer;
 
 /// Facts on their way to the counter; more than this many wait only when the disk hangs.
-const CHANNEL: usize = 64;
-/// The counter's thread turns at least this often while a session is live.
-const TURN_LIVE: Duration = Duration::from_millis(5);
-/// And this often while none is.
-const TURN_IDLE: Duration = Duration::from_millis(100);
-/// How often the status is gathered.
-const STATUS_EVERY_MS: u64 = 500;
-/// Waits between two attempts to open the port.
-const REOPEN_MS: std::ops::RangeInclusive<u64> = 200..=5_000;
+pub(super) const CHANNEL: usize = 64;
 
 /// What the counter's thread hears.
 #[derive(Debug)]
@@ -290,225 +279,5 @@ impl Live {
             thread.thread().unpark();
             let _ = thread.join();
         }
-    }
-}
-
-/// The counter's thread and what it owns.
-struct Desk {
-    counter: Counter,
-    labels: Vec<String>,
-    port: PathBuf,
-    baud: u32,
-    facts: Receiver<ToCounter>,
-    look: Arc<AtomicBool>,
-    eye_thread: std::thread::Thread,
-    /// Where vision finds the offer to picture.
-    picture_due: Option<Arc<Mutex<Option<Offered>>>>,
-    face: Option<Face>,
-    camera: Arc<Stats>,
-    eye_stats: Arc<EyeStats>,
-    heart: Arc<Heart>,
-    hearts: Vec<Arc<Heart>>,
-    status: Arc<Mutex<Status>>,
-    started_ms: u64,
-    wire: Option<SerialWire>,
-    port_error: Option<PortError>,
-    open_at_ms: u64,
-    open_wait_ms: u64,
-    camera_lost: bool,
-    catalogue: Option<Catalogue>,
-}
-
-impl Desk {
-    fn run(mut self, stop: &AtomicBool) {
-        let mut status_at_ms = 0;
-        while !stop.load(Ordering::Relaxed) {
-            let books = self.counter.books();
-            // What waits for a POS that is away needs no hurry.
-            let busy = self.counter.look() || (books.is_up() && !books.is_quiet());
-            let wait = if busy { TURN_LIVE } else { TURN_IDLE };
-            let first = self.facts.recv_timeout(wait).ok();
-            let now_ms = clock::monotonic_ms();
-            self.heart.beat(now_ms);
-            for fact in
-                first.into_iter().chain(self.facts.try_iter().take(CHANNEL).collect::<heapless::Vec<_, CHANNEL>>())
-            {
-                self.learn(now_ms, fact);
-            }
-            self.watch_camera(now_ms);
-            self.open_port(now_ms);
-            self.turn(now_ms);
-            let look = self.counter.look();
-            if look != self.look.swap(look, Ordering::Relaxed) && look {
-                self.eye_thread.unpark();
-            }
-            if let (Some(due), Some(offer)) = (&self.picture_due, self.counter.take_picture_due()) {
-                *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
-            }
-            let question = self.counter.asked();
-            match &mut self.face {
-                Some(face) => face.ask(question, self.counter.enrolling()),
-                None => {
-                    self.counter.face(now_ms, question, &FaceSaid::Failed);
-                    self.counter.enrolled(question, Guided::FAILED);
-                }
-            }
-            if now_ms >= status_at_ms {
-                status_at_ms = now_ms + STATUS_EVERY_MS;
-                self.tell(now_ms);
-            }
-        }
-        self.tell(clock::monotonic_ms());
-    }
-
-    fn learn(&mut self, now_ms: u64, fact: ToCounter) {
-        match fact {
-            ToCounter::Tray(observation) => self.counter.tray(now_ms, &observation),
-            ToCounter::Raw(event) => self.counter.raw(now_ms, event),
-            ToCounter::Engine(running) => {
-                self.counter.runs_on(now_ms, &running.runs_on());
-                self.counter.health(now_ms, Health::EngineFailed(false));
-                self.status().engine.run_on(running);
-            }
-            ToCounter::EngineFailed(reason) => {
-                self.counter.health(now_ms, Health::EngineFailed(true));
-                self.status().engine.run_on(Running {
-                    backend: "none",
-                    precision: "none".into(),
-                    reason: Some(reason),
-                });
-            }
-            ToCounter::Devices(told) => self.status().trigger = Some(told),
-            ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
-            ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
-            ToCounter::Enrol(question, guided) => self.counter.enrolled(question, guided),
-            ToCounter::Picture(offer, jpeg) => self.counter.picture(offer, &jpeg),
-            ToCounter::Catalogue(catalogue) => self.catalogue = Some(catalogue),
-        }
-    }
-
-    fn status(&self) -> std::sync::MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn watch_camera(&mut self, now_ms: u64) {
-        let lost = matches!(self.camera.state(), State::Lost | State::Stalled);
-        if lost != self.camera_lost {
-            self.camera_lost = lost;
-            self.counter.health(now_ms, Health::CameraLost(lost));
-        }
-        if let Some(catalogue) = self.catalogue.take()
-            && !self.counter.set_catalogue(catalogue.clone(), self.labels.iter().map(String::as_str))
-        {
-            self.catalogue = Some(catalogue);
-        }
-    }
-
-    fn open_port(&mut self, now_ms: u64) {
-        if self.wire.is_some() || now_ms < self.open_at_ms {
-            return;
-        }
-        match SerialWire::open(&self.port, self.baud) {
-            Ok(wire) => {
-                log::info!("port {}: open at {} baud", self.port.display(), self.baud);
-                self.wire = Some(wire);
-                self.port_error = None;
-                self.open_wait_ms = *REOPEN_MS.start();
-                self.counter.reconnected(now_ms);
-            }
-            Err(error) => self.port_failed(now_ms, error.into()),
-        }
-    }
-
-    fn port_failed(&mut self, now_ms: u64, error: PortError) {
-        if self.port_error.as_ref() != Some(&error) {
-            log::error!("{error}; sales wait on the disk, trying again");
-        }
-        self.wire = None;
-        self.port_error = Some(error);
-        self.open_at_ms = now_ms + self.open_wait_ms;
-        self.open_wait_ms = (self.open_wait_ms * 2).min(*REOPEN_MS.end());
-    }
-
-    fn turn(&mut self, now_ms: u64) {
-        // Twice at most: what the POS said is answered in the same turn.
-        for _ in 0..2 {
-            let wire = self.wire.as_mut().map(|wire| wire as &mut dyn Wire);
-            match self.counter.turn(now_ms, wire) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if error.kind == PortErrorKind::Lost => {
-                    self.port_failed(now_ms, PortError { place: self.port.display().to_string(), ..error });
-                    break;
-                }
-                Err(error) => {
-                    log::error!("{error}");
-                    break;
-                }
-            }
-        }
-    }
-
-    fn tell(&self, now_ms: u64) {
-        let view = self.counter.view();
-        let books = self.counter.books();
-        let link = books.stats();
-        let mut status = self.status();
-        status.uptime_s = now_ms.saturating_sub(self.started_ms) / 1_000;
-        status.rss_bytes = status::rss_bytes();
-        status.session = SessionStatus {
-            phase: format!("{:?}", view.phase),
-            sale: view.sale.map(|sale| sale.to_string()),
-            attention: view.attention.map(|reason| format!("{reason:?}")),
-            acknowledged: view.acknowledged,
-            lines: view.cart.map_or(0, |cart| cart.lines.len()),
-            total_minor: view.cart.map_or(0, |cart| cart.total_minor),
-        };
-        let eye = &self.eye_stats;
-        status.engine.frames = eye.frames.load(Ordering::Relaxed);
-        status.engine.failures = eye.failures.load(Ordering::Relaxed);
-        status.engine.overloads = eye.overloads.load(Ordering::Relaxed);
-        status.engine.latency_ms_p50 = eye.latency.quantile_ms(500);
-        status.engine.latency_ms_p99 = eye.latency.quantile_ms(990);
-        let camera = &self.camera;
-        status.cameras = vec![CameraStatus::of("tray", camera)];
-        if let Some(face) = &self.face {
-            face.tell(&mut status);
-        }
-        status.link = LinkStatus {
-            port: std::mem::take(&mut status.link.port),
-            up: books.is_up(),
-            error: self.port_error.as_ref().map(ToString::to_string),
-            rtt_ms: link.rtt_ms,
-            secured: books.is_secured(),
-            refused: books.refused().map(|reason| format!("{reason:?}")),
-            bad_macs: link.bad_macs,
-            replays: link.replays,
-            ups: link.ups,
-            bytes_in: link.bytes_in,
-            bytes_out: link.bytes_out,
-            retransmits: link.retransmits,
-            duplicates: link.duplicates,
-            bad_frames: link.bad_crc + link.bad_cobs + link.too_long + link.malformed,
-            false_acks: link.false_acks,
-        };
-        status.outbox = OutboxStatus {
-            epoch: books.out().epoch(),
-            last: books.out().last(),
-            unacknowledged: books.unacknowledged(),
-            bytes: books.out().bytes(),
-            bytes_max: books.out().limits().bytes_max,
-            renewed: books.renewed(),
-            error: self.counter.storage_error().map(ToString::to_string),
-        };
-        status.threads = self
-            .hearts
-            .iter()
-            .map(|heart| ThreadStatus {
-                name: heart.name().into(),
-                silence_ms: heart.silence_ms(now_ms),
-                beats: heart.beats(now_ms),
-            })
-            .collect();
     }
 }

@@ -1,8 +1,9 @@
 //! The live driver: threads around the rooms, a heartbeat for each, signals, the control socket. Threads
-//! meet only in the newest-frame slot and in bounded channels. Read next: `live`, then `eye`.
+//! meet only in the newest-frame slot and in bounded channels. Read next: `live`, `desk`, then `eye`.
 
 pub mod clock;
 pub mod control;
+mod desk;
 pub mod devices;
 pub mod error;
 pub mod eye;
