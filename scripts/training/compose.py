@@ -33,16 +33,20 @@ def add(doc, file_name, boxes, labels, **more):
                                    "bbox": [float(x1), float(y1), w, h], "area": w * h, "iscrowd": 0})
 
 
+def enough(draw, count):
+    """A pack that found no room is missing: draws again until the level's least is there."""
+    while True:
+        img, boxes, labels = draw(count)
+        if len(labels) >= count[0]:
+            return img, boxes, labels
+
+
 def trays(store, out, per_level, seed, style, levels):
     doc = coco(store.labels)
     for n, (level, count) in enumerate(levels.items()):
         composer = Composer(store, FRAME, style, seed=seed * 1000 + n)
         for i in range(per_level):
-            # A pack that found no room is missing: draw again until the level's least is there.
-            while True:
-                img, boxes, labels = composer.picture(count)
-                if len(labels) >= count[0]:
-                    break
+            img, boxes, labels = enough(composer.picture, count)
             name = f"images/{level}-{i:04}.jpg"
             cv2.imwrite(str(out / name), img, [cv2.IMWRITE_JPEG_QUALITY, 92])
             add(doc, name, boxes, labels, **({"level": level} if level in LEVELS else {}))
@@ -84,10 +88,7 @@ def clips(store, out, per_level, seed, style, frames):
     for n, (level, count) in enumerate(LEVELS.items()):
         composer = Filmed(store, FRAME, style, seed=seed * 1000 + n)
         for i in range(per_level):
-            while True:
-                img, boxes, labels = composer.scene(count)
-                if len(labels) >= count[0]:
-                    break
+            img, boxes, labels = enough(composer.scene, count)
             names = [f"images/{level}-{i:04}-{t:02}.jpg" for t in range(frames)]
             for name, (picture, quality) in zip(names, composer.film(img, frames)):
                 cv2.imwrite(str(out / name), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
