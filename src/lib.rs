@@ -10,6 +10,9 @@ pub mod config;
 // Files that are replaced whole or not at all.
 #[forbid(unsafe_code)]
 mod whole;
+// What the kernel and udev say of the box, below a root: its sensors, its devices and who plays which role.
+#[forbid(unsafe_code)]
+pub mod machine;
 // Cameras to frames: openers and streams, the newest-frame slot, the state machine of each camera.
 #[forbid(unsafe_code)]
 pub mod capture;

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::engine::{Common, each, head, noise, quantile, with};
 use super::exit::CliError;
-use crate::doctor::{Tree, sensors};
+
 use crate::engine::{Backend, Engine, EngineError, Manifest};
+use crate::machine::{Tree, sensors};
 use crate::runtime::status::rss_bytes;
 
 /// How often the sensors are read: an INA3221 takes some ten ms to measure anew.

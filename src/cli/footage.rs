@@ -54,6 +54,16 @@ impl Camera {
         Ok(Self { role, from: From::Pictures(files), frame: Frame::with_capacity(0, 0), wait_ms_max: 0 })
     }
 
+    /// Opens the V4L2 device at `node` in whatever format it offers.
+    ///
+    /// # Errors
+    /// What the camera has against it.
+    pub fn device(role: &'static str, node: &str) -> Result<Self, CliError> {
+        let source = Source::Pipeline(format!("v4l2src device={node} ! decodebin"));
+        let opener = Box::new(GstOpener::new(role, source, Pace::Live));
+        Self::stream(role, opener, Frame::with_capacity(640, 480), RECORDING_MS_MAX)
+    }
+
     fn stream(
         role: &'static str,
         mut opener: Box<dyn Opener>,

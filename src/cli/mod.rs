@@ -12,6 +12,8 @@ pub mod config;
 pub mod curve_svg;
 pub mod curve_tray;
 pub mod demo;
+pub mod devices;
+mod devices_look;
 pub mod doctor;
 pub mod draw;
 pub mod engine;
@@ -66,6 +68,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show what the tray camera sees, or collect its pictures
     Snap(snap::SnapArgs),
+    /// Cameras, serial ports and scales: list them, say who plays which role
+    Devices(devices::DevicesArgs),
     /// The load cell: watch, tare, calibrate
     Scale(scale::ScaleArgs),
     /// The presence line: watch it move and bounce
@@ -129,6 +133,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Demo(args) => demo::run(&args, out),
         Command::Run(args) => run::run(&args),
         Command::Snap(args) => snap::run(&args, out),
+        Command::Devices(args) => devices::run(&args, out),
         Command::Scale(args) => scale::run(&args, out),
         Command::Gpio(args) => gpio::run(&args, out),
         Command::Pos(args) => pos::run(&args, out),

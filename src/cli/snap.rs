@@ -211,7 +211,7 @@ fn rgb(frame: &Frame) -> Result<RgbImage, CliError> {
         .ok_or_else(|| CliError::new(Exit::Failed, "a frame of the camera contradicts its own size"))
 }
 
-fn save(picture: &RgbImage, file: &Path) -> Result<(), CliError> {
+pub(super) fn save(picture: &RgbImage, file: &Path) -> Result<(), CliError> {
     picture
         .save_with_format(file, image::ImageFormat::Png)
         .map_err(|e| CliError::new(Exit::Failed, format!("{}: can't be written: {e}", file.display())))

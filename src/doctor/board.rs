@@ -1,7 +1,8 @@
 //! The board: its system, power, clocks and heat. File layouts of the Jetson Nano are those of NVIDIA's L4T 32
 //! documentation (clock, thermal and power chapters) and of its kernel sources.
 
-use super::{Seen, Site, fail, ok, sensors, skipped, warn};
+use super::{Seen, Site, fail, ok, skipped, warn};
+use crate::machine::sensors;
 
 /// L4T release -> JetPack, newest first. Source: NVIDIA's JetPack archive.
 const JETPACKS: &[(&str, &str)] =

@@ -60,7 +60,7 @@ pub(super) fn tray(site: &Site) -> Seen {
             Some(node) if site.tree.exists(resolved(site, &node)) => ok(node.display().to_string()),
             Some(node) => fail(
                 format!("{} is missing: unplugged, or udev knows no such role", node.display()),
-                "lsusb; then: ls -l /dev/till /dev/v4l/by-id",
+                "lsusb; till devices list; then sudo till devices assign",
             ),
         },
     }

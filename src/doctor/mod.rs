@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
+use crate::machine::Tree;
 use crate::runtime::Status;
 
 mod board;
@@ -20,17 +21,14 @@ mod lines;
 mod members;
 mod memory;
 mod network;
-pub mod sensors;
+mod roles;
 mod serial;
 mod service;
 mod settings;
 mod storage;
-mod tree;
 
 #[cfg(test)]
 mod tests;
-
-pub use tree::Tree;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -210,6 +208,8 @@ const CHECKS: &[(&str, Check)] = &[
     ("camera.usb_sleep", cameras::usb_sleep),
     ("camera.argus", cameras::argus),
     ("camera.streams", cameras::streams),
+    ("roles.links", roles::links),
+    ("roles.unambiguous", roles::unambiguous),
     ("line.chip", lines::chip),
     ("line.access", lines::access),
     ("scale.sensor", lines::scale),

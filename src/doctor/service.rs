@@ -60,7 +60,7 @@ pub(super) fn groups(site: &Site) -> Seen {
 
 pub(super) fn udev(site: &Site) -> Seen {
     let folders = ["/etc/udev/rules.d", "/lib/udev/rules.d", "/usr/lib/udev/rules.d"];
-    let ours = |folder: &&str| site.tree.list(folder).iter().any(|name| name.contains("till"));
+    let ours = |folder: &&str| site.tree.list(folder).iter().any(|name| name == "70-till.rules");
     if folders.iter().any(ours) {
         ok("till's rules are there")
     } else if unit_text(site).is_none() {

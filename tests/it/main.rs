@@ -8,6 +8,7 @@ mod common;
 mod corpus;
 mod conform;
 mod crash;
+mod devices;
 mod docs;
 mod enrol;
 mod faces;

@@ -4,7 +4,7 @@
 //! Layouts are NVIDIA's, of its developer guides (chapters on power and clocks): L4T 32 (Nano, Xavier) has the INA3221
 //! under driver `ina3221x` with `rail_name_N`, L4T 35 and later (Orin) under `ina3221` with hwmon's `inN_label`.
 
-use super::tree::Tree;
+use super::Tree;
 
 const CPU: &str = "/sys/devices/system/cpu";
 const DEVFREQ: &str = "/sys/class/devfreq";

@@ -1,0 +1,9 @@
+//! What the kernel and udev say of the box: files below a root, which is `/` or the recorded tree of another box. Its
+//! sensors, its devices, and who of them plays which role. Never opens a device. Read next: `tree`, `devices`, `roles`.
+
+pub mod devices;
+pub mod roles;
+pub mod sensors;
+mod tree;
+
+pub use tree::Tree;
