@@ -9,8 +9,10 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 # qtdemux (good), h264parse (bad) and avdec_h264 (libav). RTSP is in good, everything else in base.
 BUILD_PACKAGES=(ca-certificates gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav)
-# The decoders of the link in C and Python, ONNX Runtime out of its Python wheel, and the TensorRT shim in C++.
-TEST_PACKAGES=(python3 python3-pip g++)
+# The decoders of the link in C and Python, ONNX Runtime out of its Python wheel, the TensorRT shim in C++, and what
+# decodes a camera's MJPEG.
+TEST_PACKAGES=(python3 python3-pip g++
+  "$(. /etc/os-release 2>/dev/null; [ "${ID:-}" = ubuntu ] && echo libturbojpeg || echo libturbojpeg0)")
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"

@@ -1,7 +1,9 @@
 //! One picture as the camera delivered it: no conversion, no copy of a copy.
 
+use serde::{Deserialize, Serialize};
+
 /// How the pixels of a [`Frame`] lie in memory. Byte order is memory order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PixelFormat {
     /// Packed 4:2:2, two pixels in four bytes Y0 U Y1 V. One plane.
     Yuyv,
@@ -20,7 +22,7 @@ pub enum PixelFormat {
 }
 
 /// Which sums turn Y, U, V of a frame into red, green, blue. Means nothing to RGB and grey.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Matrix {
     /// ITU-R BT.601, luma 16..=235: standard definition, and what cameras that say nothing send.
     #[default]
@@ -34,7 +36,7 @@ pub enum Matrix {
 }
 
 /// Where one plane of a frame lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plane {
     /// First byte in [`Frame::data`].
     pub offset: usize,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::CaptureError;
 use super::camera::{Act, Camera, Deadlines, State};
 use super::clock::Clock;
+use super::peek::Peek;
 use super::slot::Writer;
 use super::source::{Opener, Read, Stream};
 
@@ -40,12 +41,16 @@ pub struct Stats {
     pub frames: AtomicU64,
     /// Frames that were replaced in the slot before vision took them.
     pub overwritten: AtomicU64,
-    /// Frames that the camera or its driver lost, by the numbers it gave.
+    /// Frames that the camera or its driver lost, by the numbers it gave, and such as came too fast to be taken.
     pub gaps: AtomicU64,
+    /// Frames that came damaged and were left out.
+    pub damaged: AtomicU64,
     /// Openings after the first.
     pub reopened: AtomicU64,
     /// Monotonic milliseconds of the last arrival; 0 before the first.
     pub last_frame_ms: AtomicU64,
+    /// Copies of a frame for who asks.
+    pub peek: Peek,
 }
 
 impl Stats {
@@ -105,11 +110,17 @@ pub fn run(
             }
             (Act::Read(ms), Some(open)) => {
                 match open.read(writer.frame_mut(), Duration::from_millis(ms.min(BEAT_MS))) {
-                    Ok(Read::Frame) => {
+                    Ok(read @ (Read::Frame | Read::Damaged)) => {
                         let sequence = writer.frame_mut().sequence;
-                        let now_ms = clock.now_ms();
                         stats.gaps.fetch_add(sequence.saturating_sub(next_sequence), Ordering::Relaxed);
                         next_sequence = sequence.saturating_add(1);
+                        // To the deadlines a camera that sends nothing whole is a silent one.
+                        if read == Read::Damaged {
+                            stats.damaged.fetch_add(1, Ordering::Relaxed);
+                            continue;
+                        }
+                        let now_ms = clock.now_ms();
+                        stats.peek.offer(writer.frame_mut());
                         if writer.publish() {
                             stats.overwritten.fetch_add(1, Ordering::Relaxed);
                         }

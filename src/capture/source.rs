@@ -12,6 +12,8 @@ pub enum Read {
     Frame,
     /// Nothing came in time; the frame's contents are unspecified.
     Timeout,
+    /// A picture came damaged and was left out; the frame has its number, the rest is unspecified.
+    Damaged,
     /// The recording is over. A camera proper never ends; it fails.
     End,
 }

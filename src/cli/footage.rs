@@ -1,4 +1,5 @@
-//! Frames for the commands that look for themselves: from a camera, a recording, or a folder of pictures.
+//! Frames for the commands that look for themselves: from a camera, the running daemon, a recording, or a folder of
+//! pictures.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,9 +8,10 @@ use super::exit::{CliError, Exit};
 use super::faces::pictures;
 use super::picture;
 use crate::capture::gst::{GstOpener, Pace, Source};
+use crate::capture::v4l2::{Controls, V4l2Opener, Want};
 use crate::capture::{Frame, Opener, Read, Stream};
 use crate::config;
-use crate::runtime::{clock, parts};
+use crate::runtime::{clock, control, parts};
 
 /// Time between two pictures of a folder.
 const PICTURE_NS: u64 = 100_000_000;
@@ -18,6 +20,8 @@ const RECORDING_MS_MAX: u64 = 10_000;
 
 enum From {
     Stream(Box<dyn Stream>),
+    /// The running daemon, by its control socket.
+    Daemon(PathBuf),
     /// What is left of a folder, the next one last.
     Pictures(Vec<PathBuf>),
 }
@@ -40,6 +44,17 @@ impl Camera {
         Self::stream(role, opener, Frame::with_capacity(camera.width, camera.height), camera.first_frame_ms_max)
     }
 
+    /// The tray camera of the daemon that answers at this socket.
+    pub fn of_daemon(control: &Path) -> Self {
+        let from = From::Daemon(control.to_owned());
+        Self { role: "tray", from, frame: Frame::with_capacity(0, 0), wait_ms_max: 0 }
+    }
+
+    /// Whether frames come for the asking, so that none must be taken and dropped to see a fresh one.
+    pub fn is_daemon(&self) -> bool {
+        matches!(self.from, From::Daemon(_))
+    }
+
     /// Opens a recording, whose times are its own, or a folder of pictures in the order of their names, ten a second.
     ///
     /// # Errors
@@ -54,13 +69,13 @@ impl Camera {
         Ok(Self { role, from: From::Pictures(files), frame: Frame::with_capacity(0, 0), wait_ms_max: 0 })
     }
 
-    /// Opens the V4L2 device at `node` in whatever format it offers.
+    /// Opens the V4L2 device at `node` in the best format that it offers.
     ///
     /// # Errors
     /// What the camera has against it.
     pub fn device(role: &'static str, node: &str) -> Result<Self, CliError> {
-        let source = Source::Pipeline(format!("v4l2src device={node} ! decodebin"));
-        let opener = Box::new(GstOpener::new(role, source, Pace::Live));
+        let want = Want { size: (640, 480), fps: 15, buffers: 4, controls: Controls::default() };
+        let opener = Box::new(V4l2Opener::new(role, node, want));
         Self::stream(role, opener, Frame::with_capacity(640, 480), RECORDING_MS_MAX)
     }
 
@@ -82,6 +97,10 @@ impl Camera {
         let missing = |m: String| CliError::new(Exit::Missing, m);
         let stream = match &mut self.from {
             From::Stream(stream) => stream,
+            From::Daemon(control) => {
+                self.frame = control::ask_picture(control)?;
+                return Ok(Some(&self.frame));
+            }
             From::Pictures(files) => {
                 let Some(file) = files.pop() else { return Ok(None) };
                 let captured_ns = self.frame.captured_ns + PICTURE_NS;
@@ -95,10 +114,10 @@ impl Camera {
             match stream.read(&mut self.frame, Duration::from_millis(200)).map_err(|e| missing(e.to_string()))? {
                 Read::Frame => return Ok(Some(&self.frame)),
                 Read::End => return Ok(None),
-                Read::Timeout if clock::monotonic_ms() >= until_ms => {
+                Read::Timeout | Read::Damaged if clock::monotonic_ms() >= until_ms => {
                     return Err(missing(format!("the {} camera sent nothing in {} ms", self.role, self.wait_ms_max)));
                 }
-                Read::Timeout => {}
+                Read::Timeout | Read::Damaged => {}
             }
         }
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod bench;
+pub mod camera;
 pub mod catalogue;
 pub mod completions;
 pub mod config;
@@ -70,6 +71,8 @@ pub enum Command {
     Snap(snap::SnapArgs),
     /// Cameras, serial ports and scales: list them, say who plays which role
     Devices(devices::DevicesArgs),
+    /// The cameras of this machine: names, formats, controls
+    Camera(camera::CameraArgs),
     /// The load cell: watch, tare, calibrate
     Scale(scale::ScaleArgs),
     /// The presence line: watch it move and bounce
@@ -134,6 +137,7 @@ pub fn dispatch(cli: Cli, out: &mut dyn Write) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(&args),
         Command::Snap(args) => snap::run(&args, out),
         Command::Devices(args) => devices::run(&args, out),
+        Command::Camera(args) => camera::run(&args, out),
         Command::Scale(args) => scale::run(&args, out),
         Command::Gpio(args) => gpio::run(&args, out),
         Command::Pos(args) => pos::run(&args, out),

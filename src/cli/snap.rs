@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use image::{Rgb, RgbImage};
@@ -25,8 +26,8 @@ const LOOK_FRAMES_MAX: u32 = 60;
 /// Show what the tray camera sees, or collect its pictures
 ///
 /// Draws boxes, names and scores, and the mass that the goods have by the catalogue.
-/// Opens the configured camera itself, so the daemon must not run. Names stand for what the engine sees; `?` marks
-/// what it is unsure of, followed by what it may be.
+/// The pictures come from the running daemon, else from the configured camera. Names stand for what the engine sees;
+/// `?` marks what it is unsure of, followed by what it may be.
 #[derive(Debug, Args)]
 pub struct SnapArgs {
     /// The configuration
@@ -52,15 +53,13 @@ pub struct SnapArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// A daemon that has the camera, a camera that can't be opened or sends nothing, an engine that can't be loaded.
+/// A camera that can't be opened or sends nothing, an engine that can't be loaded.
 pub fn run(args: &SnapArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
     let config = Config::load(&args.config).map_err(|e| CliError::new(Exit::Config, e.to_string()))?;
-    if control::ask(&config.counter.control, "status").is_ok() {
-        let message =
-            "the running daemon has the camera; stop it for this (systemctl stop till), start it again afterwards";
-        return Err(CliError::new(Exit::Failed, message));
-    }
-    let mut camera = Camera::open("tray", &config.tray.camera)?;
+    let mut camera = match control::ask(&config.counter.control, "status") {
+        Ok(_) => Camera::of_daemon(&config.counter.control),
+        Err(_) => Camera::open("tray", &config.tray.camera)?,
+    };
     match &args.collect {
         Some(folder) => collect(args, &mut camera, folder, out),
         None => show(args, &config, &mut camera, out),
@@ -73,6 +72,9 @@ fn collect(args: &SnapArgs, camera: &mut Camera, folder: &Path, out: &mut dyn Wr
     let mut due_ms = clock::monotonic_ms();
     while files.len() < args.count as usize {
         // The frames in between are taken and dropped: what is kept is never an old one.
+        if camera.is_daemon() && !files.is_empty() {
+            std::thread::sleep(Duration::from_millis(due_ms.saturating_sub(clock::monotonic_ms())));
+        }
         let Some(frame) = camera.read()? else { break };
         if clock::monotonic_ms() < due_ms && !files.is_empty() {
             continue;

@@ -102,8 +102,8 @@ fn text(status: &Status) -> String {
         line(
             "camera",
             format!(
-                "{}: {}, {} frames, {} gaps, reopened {} times",
-                camera.role, camera.state, camera.frames, camera.gaps, camera.reopened
+                "{}: {}, {} frames, {} gaps, {} damaged, reopened {} times",
+                camera.role, camera.state, camera.frames, camera.gaps, camera.damaged, camera.reopened
             ),
         );
     }

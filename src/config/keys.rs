@@ -59,7 +59,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     (
         "tray.camera",
         "tray.camera",
-        "The camera above the tray: exactly one of `pipeline`, `file`, `rtsp`, `csi`, `test`.",
+        "The camera above the tray: exactly one of `v4l2`, `pipeline`, `file`, `rtsp`, `csi`, `test`.",
     ),
     ("tray.engine", "tray.engine", "The engine that finds goods on the tray."),
     ("face.camera", "tray.camera", "The camera for members; leave the section out where there is none."),
@@ -84,7 +84,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
 ];
 
 /// Keys of a camera of which exactly one must be written.
-pub const SOURCES: &[&str] = &["pipeline", "file", "rtsp", "csi", "test"];
+pub const SOURCES: &[&str] = &["v4l2", "pipeline", "file", "rtsp", "csi", "test"];
 
 const fn key(
     section: &'static str,
@@ -108,6 +108,7 @@ pub const KEYS: &[Key] = &[
     key("counter", "catalogue", "Products, prices and masses as CSV.", "", Path, Fallback::Text("/etc/till/catalogue.csv")),
     key("counter", "currency", "Currency of every price; a catalogue in another one is refused.", "", Text("three capital letters of ISO 4217, such as \"KRW\""), Fallback::Text("KRW")),
 
+    key("tray.camera", "v4l2", "A camera of the kernel, USB ones among them: its node or any link to it, looked up at each opening; the best of its formats for width, height and fps is taken.", "", Path, Fallback::None),
     key("tray.camera", "pipeline", "Any GStreamer pipeline, as for gst-launch-1.0 but without its sink.", "", Text("the text of a pipeline"), Fallback::None),
     key("tray.camera", "file", "Footage instead of a camera.", "", Path, Fallback::None),
     key("tray.camera", "rtsp", "Address of a network camera.", "", Text("an address that begins with rtsp:// or rtsps://"), Fallback::None),
@@ -117,6 +118,12 @@ pub const KEYS: &[Key] = &[
     key("tray.camera", "width", "Width asked of the camera.", "pixels", Int(64, 4096), Fallback::Int(640)),
     key("tray.camera", "height", "Height asked of the camera.", "pixels", Int(64, 4096), Fallback::Int(480)),
     key("tray.camera", "fps", "Rate asked of the camera.", "frames a second", Int(1, 120), Fallback::Int(15)),
+    key("tray.camera", "buffers", "Buffers of the driver, beside v4l2.", "buffers", Int(2, 16), Fallback::Int(4)),
+    key("tray.camera", "exposure_us", "Time of exposure, beside v4l2; -1 lets the camera choose, without it nothing is set. So with the next three. What the camera lacks or takes otherwise is a warning in the log.", "µs", Int(-1, 1_000_000), Fallback::None),
+    key("tray.camera", "white_balance_k", "Colour temperature of the light, beside v4l2; -1 lets the camera choose.", "K", Int(-1, 20_000), Fallback::None),
+    key("tray.camera", "focus", "Focus, beside v4l2, in the camera's own steps as `till camera list` shows them; -1 lets the camera choose.", "", Int(-1, 65_535), Fallback::None),
+    key("tray.camera", "gain", "Gain, beside v4l2, in the camera's own steps; -1 lets the camera choose.", "", Int(-1, 65_535), Fallback::None),
+    key("tray.camera", "power_line_hz", "Frequency of the mains, against lamps that flicker, beside v4l2.", "Hz", Numbers(&[50, 60]), Fallback::None),
     key("tray.camera", "first_frame_ms_max", "A camera that shows nothing for this long after opening is opened again.", "ms", Int(100, 120_000), Fallback::Int(5000)),
     key("tray.camera", "stall_ms_max", "A camera that shows nothing new for this long is opened again.", "ms", Int(100, 120_000), Fallback::Int(2000)),
     key("tray.camera", "reopen_ms_min", "Wait before the first attempt to open again; it doubles with each failure.", "ms", Int(10, 60_000), Fallback::Int(200)),

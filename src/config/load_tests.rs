@@ -58,6 +58,17 @@ fn a_later_file_wins_key_by_key_and_its_paths_start_at_its_folder() {
 }
 
 #[test]
+fn a_camera_of_the_kernel_has_buffers_and_controls() {
+    let face =
+        "[face.camera]\nv4l2 = \"/dev/till/face\"\nbuffers = 6\nexposure_us = -1\nfocus = 0\npower_line_hz = 60\n";
+    let source = load(&[&format!("{LEAST}{face}")]).unwrap().face.unwrap().camera.source;
+    let CameraSource::V4l2 { path, buffers: 6, controls } = source else { panic!("{source:?}") };
+    assert_eq!(path, PathBuf::from("/dev/till/face"));
+    assert_eq!((controls.exposure_us, controls.focus, controls.power_line_hz), (Some(-1), Some(0), Some(60)));
+    assert_eq!((controls.gain, controls.white_balance_k), (None, None));
+}
+
+#[test]
 fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
     let cases: &[(&str, Kind, &str)] = &[
         ("threads = 9\n", Kind::NotAllowed, "/etc/till/till.toml:5: tray.engine.threads: found 9; allowed: 1 to 8"),
@@ -130,14 +141,24 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
         (
             "[face.camera]\nfps = 15\n",
             Kind::Missing,
-            "/etc/till/till.toml:5: face.camera: names no source; allowed: exactly one of pipeline, file, rtsp, csi, \
+            "/etc/till/till.toml:5: face.camera: names no source; allowed: exactly one of v4l2, pipeline, file, rtsp, csi, \
              test",
         ),
         (
             "[face.camera]\ntest = true\ncsi = 0\n",
             Kind::Conflict,
-            "/etc/till/till.toml:7: face.camera: found csi, test; allowed: exactly one of pipeline, file, rtsp, csi, \
+            "/etc/till/till.toml:7: face.camera: found csi, test; allowed: exactly one of v4l2, pipeline, file, rtsp, csi, \
              test",
+        ),
+        (
+            "[face.camera]\ntest = true\ngain = 3\n",
+            Kind::Conflict,
+            "/etc/till/till.toml:7: face.camera.gain: found beside test; allowed: beside v4l2 only",
+        ),
+        (
+            "[face.camera]\nv4l2 = \"/dev/till/face\"\npower_line_hz = 55\n",
+            Kind::NotAllowed,
+            "/etc/till/till.toml:7: face.camera.power_line_hz: found 55; allowed: 50, 60",
         ),
         (
             "[face.camera]\ntest = true\nrepeat = true\n",
@@ -200,7 +221,7 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
     let e = load(&[""]).unwrap_err();
     assert_eq!(
         e.to_string(),
-        "/etc/till/till.toml: tray.camera: names no source; allowed: exactly one of pipeline, file, rtsp, csi, test"
+        "/etc/till/till.toml: tray.camera: names no source; allowed: exactly one of v4l2, pipeline, file, rtsp, csi, test"
     );
     // A mistake in a later file is told with that file and its own line.
     let e = load(&[LEAST, "", "[port]\n\nbaud = 1\n"]).unwrap_err();

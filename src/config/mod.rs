@@ -85,6 +85,15 @@ pub struct Face {
 /// Where pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CameraSource {
+    /// A camera of the kernel.
+    V4l2 {
+        /// Its node or a link to it.
+        path: PathBuf,
+        /// Buffers of the driver.
+        buffers: u32,
+        /// What is set at each opening.
+        controls: CameraControls,
+    },
     /// The text of a GStreamer pipeline without its sink.
     Pipeline(String),
     /// Footage.
@@ -100,6 +109,21 @@ pub enum CameraSource {
     Csi(u32),
     /// The test picture.
     Test,
+}
+
+/// A camera's controls; `None` leaves one as it is, -1 lets the camera choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CameraControls {
+    /// Microseconds.
+    pub exposure_us: Option<i32>,
+    /// Kelvin.
+    pub white_balance_k: Option<i32>,
+    /// In the camera's own steps.
+    pub focus: Option<i32>,
+    /// In the camera's own steps.
+    pub gain: Option<i32>,
+    /// 50 or 60.
+    pub power_line_hz: Option<i32>,
 }
 
 /// A camera and its deadlines.

@@ -78,6 +78,9 @@ pub struct Counter {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Camera {
+    /// A camera of the kernel, USB ones among them: its node or any link to it, looked up at each opening; the best of its formats for width, height and fps is taken.
+    /// Default: none.
+    pub v4l2: Field<String>,
     /// Any GStreamer pipeline, as for gst-launch-1.0 but without its sink.
     /// Default: none.
     pub pipeline: Field<String>,
@@ -105,6 +108,24 @@ pub struct Camera {
     /// Rate asked of the camera.
     /// Unit: frames a second. Default: 15.
     pub fps: Field<i64>,
+    /// Buffers of the driver, beside v4l2.
+    /// Unit: buffers. Default: 4.
+    pub buffers: Field<i64>,
+    /// Time of exposure, beside v4l2; -1 lets the camera choose, without it nothing is set. So with the next three. What the camera lacks or takes otherwise is a warning in the log.
+    /// Unit: µs. Default: none.
+    pub exposure_us: Field<i64>,
+    /// Colour temperature of the light, beside v4l2; -1 lets the camera choose.
+    /// Unit: K. Default: none.
+    pub white_balance_k: Field<i64>,
+    /// Focus, beside v4l2, in the camera's own steps as `till camera list` shows them; -1 lets the camera choose.
+    /// Default: none.
+    pub focus: Field<i64>,
+    /// Gain, beside v4l2, in the camera's own steps; -1 lets the camera choose.
+    /// Default: none.
+    pub gain: Field<i64>,
+    /// Frequency of the mains, against lamps that flicker, beside v4l2.
+    /// Unit: Hz. Default: none.
+    pub power_line_hz: Field<i64>,
     /// A camera that shows nothing for this long after opening is opened again.
     /// Unit: ms. Default: 5000.
     pub first_frame_ms_max: Field<i64>,

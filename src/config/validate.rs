@@ -91,6 +91,11 @@ impl Section<'_> {
         T::try_from(value).ok().filter(|_| fits).ok_or_else(|| self.not_allowed(name, field))
     }
 
+    /// As [`Section::int`], of a key that may stay away.
+    fn int_if<T: TryFrom<i64>>(&self, name: &str, field: &Field<i64>) -> Result<Option<T>> {
+        field.as_ref().map(|_| self.int(name, field)).transpose()
+    }
+
     fn switch(&self, name: &str, field: &Field<bool>) -> bool {
         field.as_ref().map_or(matches!(self.key(name).default, Fallback::Bool(true)), |f| *f.get_ref())
     }
@@ -151,6 +156,7 @@ fn counter(s: &Section, raw: &raw::Counter) -> Result<Counter> {
 /// `at` is where the section stands, for the error that it names no source.
 fn camera(s: &Section, raw: &raw::Camera, at: usize) -> Result<Camera> {
     let written: Vec<(&str, usize)> = [
+        ("v4l2", raw.v4l2.as_ref().map(|f| f.span().start)),
         ("pipeline", raw.pipeline.as_ref().map(|f| f.span().start)),
         ("file", raw.file.as_ref().map(|f| f.span().start)),
         ("rtsp", raw.rtsp.as_ref().map(|f| f.span().start)),
@@ -162,6 +168,17 @@ fn camera(s: &Section, raw: &raw::Camera, at: usize) -> Result<Camera> {
     .collect();
     let exactly_one = format!("exactly one of {}", SOURCES.join(", "));
     let source = match written.as_slice() {
+        [("v4l2", _)] => CameraSource::V4l2 {
+            path: s.path("v4l2", &raw.v4l2)?,
+            buffers: s.int("buffers", &raw.buffers)?,
+            controls: CameraControls {
+                exposure_us: s.int_if("exposure_us", &raw.exposure_us)?,
+                white_balance_k: s.int_if("white_balance_k", &raw.white_balance_k)?,
+                focus: s.int_if("focus", &raw.focus)?,
+                gain: s.int_if("gain", &raw.gain)?,
+                power_line_hz: s.int_if("power_line_hz", &raw.power_line_hz)?,
+            },
+        },
         [("pipeline", _)] => CameraSource::Pipeline(s.text("pipeline", &raw.pipeline)?.to_owned()),
         [("file", _)] => {
             CameraSource::File { path: s.path("file", &raw.file)?, repeat: s.switch("repeat", &raw.repeat) }
@@ -195,6 +212,20 @@ fn camera(s: &Section, raw: &raw::Camera, at: usize) -> Result<Camera> {
     if raw.repeat.is_some() && !matches!(source, CameraSource::File { .. }) {
         let found = format!("found beside {}", written.first().map_or("", |(name, _)| name));
         return Err(s.error(Kind::Conflict, "repeat", &raw.repeat, found, "beside file only"));
+    }
+    let of_v4l2 = [
+        ("buffers", &raw.buffers),
+        ("exposure_us", &raw.exposure_us),
+        ("white_balance_k", &raw.white_balance_k),
+        ("focus", &raw.focus),
+        ("gain", &raw.gain),
+        ("power_line_hz", &raw.power_line_hz),
+    ];
+    if !matches!(source, CameraSource::V4l2 { .. })
+        && let Some((name, field)) = of_v4l2.into_iter().find(|(_, field)| field.is_some())
+    {
+        let found = format!("found beside {}", written.first().map_or("", |(name, _)| name));
+        return Err(s.error(Kind::Conflict, name, field, found, "beside v4l2 only"));
     }
     let (reopen_ms_min, reopen_ms_max) =
         (s.int("reopen_ms_min", &raw.reopen_ms_min)?, s.int("reopen_ms_max", &raw.reopen_ms_max)?);

@@ -16,7 +16,11 @@ fn cameras(config: &Config) -> Vec<(&'static str, &Camera)> {
 
 /// The device node that a camera names, if it names one.
 fn node(camera: &Camera) -> Option<PathBuf> {
-    let CameraSource::Pipeline(text) = &camera.source else { return None };
+    let text = match &camera.source {
+        CameraSource::V4l2 { path, .. } => return Some(path.clone()),
+        CameraSource::Pipeline(text) => text,
+        _ => return None,
+    };
     let word = text.split_whitespace().find_map(|word| word.strip_prefix("device="))?;
     Some(PathBuf::from(word.trim_matches('"')))
 }
@@ -55,8 +59,9 @@ pub(super) fn tray(site: &Site) -> Seen {
                 )
             }
         }
-        CameraSource::Pipeline(text) => match node(&config.tray.camera) {
-            None => ok(text.clone()),
+        CameraSource::Pipeline(text) if node(&config.tray.camera).is_none() => ok(text.clone()),
+        CameraSource::Pipeline(_) | CameraSource::V4l2 { .. } => match node(&config.tray.camera) {
+            None => skipped("no camera is a V4L2 device"),
             Some(node) if site.tree.exists(resolved(site, &node)) => ok(node.display().to_string()),
             Some(node) => fail(
                 format!("{} is missing: unplugged, or udev knows no such role", node.display()),
@@ -117,12 +122,16 @@ pub(super) fn usb_speed(site: &Site) -> Seen {
     if told.is_empty() { skipped("no camera is on USB") } else { ok(told.join(", ")) }
 }
 
-/// Bytes a second, as the format named in the pipeline needs; without a name the raw one.
+/// Bytes a second, as the format named in the pipeline needs; without a name the raw one. Our own capture takes MJPEG
+/// where raw pictures find no room.
 fn bytes_s(camera: &Camera) -> u64 {
     let raw = u64::from(camera.width) * u64::from(camera.height) * u64::from(camera.fps) * 2;
-    let CameraSource::Pipeline(text) = &camera.source else { return raw };
     // A camera asks for the worst picture that its compression may give; a sixth is usual.
-    if text.contains("image/jpeg") { raw / 6 } else { raw }
+    match &camera.source {
+        CameraSource::V4l2 { .. } => raw / 6,
+        CameraSource::Pipeline(text) if text.contains("image/jpeg") => raw / 6,
+        _ => raw,
+    }
 }
 
 pub(super) fn usb_bandwidth(site: &Site) -> Seen {

@@ -160,7 +160,7 @@ impl Player {
             let (writer, reader) = (&mut self.slot.0, &mut self.slot.1);
             match stream.read(writer.frame_mut(), FRAME_WAIT).map_err(|error| footage(error.to_string()))? {
                 Read::End => break,
-                Read::Timeout => {
+                Read::Timeout | Read::Damaged => {
                     waits += 1;
                     if waits > FRAME_WAITS_MAX {
                         return Err(footage(format!("no frame after frame {frames} for {} s", FRAME_WAITS_MAX / 2)));

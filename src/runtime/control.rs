@@ -1,4 +1,5 @@
-//! The control socket: one request a connection, one line of JSON back. It only ever reads.
+//! The control socket: one request a connection, one line of JSON back, for `picture` with the frame's bytes behind it.
+//! It only ever reads.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -8,9 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::capture::{Frame, Matrix, PixelFormat, Plane};
 use crate::runtime::heart::Heart;
 use crate::runtime::{RuntimeError, RuntimeErrorKind, Status, clock};
 
+/// No camera's frame is larger.
+const PICTURE_BYTES_MAX: u64 = 4 * 4096 * 4096;
 /// Longest request that is read.
 const REQUEST_BYTES_MAX: u64 = 256;
 /// How long a client may dawdle.
@@ -53,8 +59,9 @@ impl Control {
         Ok(Self { path: path.to_owned(), listener })
     }
 
-    /// Serves until `stop`; `answer` turns a request's word into one line of JSON.
-    pub fn serve(&self, stop: &AtomicBool, heart: &Arc<Heart>, answer: &dyn Fn(&str) -> String) {
+    /// Serves until `stop`; `answer` turns a request's word into one line of JSON, and
+    /// what follows it.
+    pub fn serve(&self, stop: &AtomicBool, heart: &Arc<Heart>, answer: &dyn Fn(&str) -> Vec<u8>) {
         while !stop.load(Ordering::Relaxed) {
             heart.beat(clock::monotonic_ms());
             match self.listener.accept() {
@@ -85,35 +92,43 @@ fn wait_readable(listener: &UnixListener) {
     let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&timeout));
 }
 
-fn respond(stream: &UnixStream, answer: &dyn Fn(&str) -> String) -> std::io::Result<()> {
+fn respond(stream: &UnixStream, answer: &dyn Fn(&str) -> Vec<u8>) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(CLIENT_MS_MAX))?;
     stream.set_write_timeout(Some(CLIENT_MS_MAX))?;
     let mut request = String::new();
     BufReader::new(stream.take(REQUEST_BYTES_MAX)).read_line(&mut request)?;
-    let mut line = answer(request.trim());
-    line.push('\n');
-    (&*stream).write_all(line.as_bytes())
+    (&*stream).write_all(&answer(request.trim()))
 }
 
-/// Asks the daemon at `path` one word and returns its line.
-pub fn ask(path: &Path, request: &str) -> Result<String, RuntimeError> {
-    let failed = |error: std::io::Error| {
+fn unreachable(path: &Path) -> impl Fn(std::io::Error) -> RuntimeError + '_ {
+    move |error| {
         RuntimeError::new(
             RuntimeErrorKind::Unreachable,
             path.display().to_string(),
             format!("the daemon does not answer ({error}); is it running? systemctl status till"),
         )
-    };
-    let mut stream = UnixStream::connect(path).map_err(failed)?;
-    stream.set_read_timeout(Some(Duration::from_secs(3))).map_err(failed)?;
-    stream.write_all(format!("{request}\n").as_bytes()).map_err(failed)?;
+    }
+}
+
+/// Asks the daemon at `path` one word and returns its line.
+pub fn ask(path: &Path, request: &str) -> Result<String, RuntimeError> {
+    Ok(ask_more(path, request)?.0)
+}
+
+/// Its line, and whence what follows it is read.
+fn ask_more(path: &Path, request: &str) -> Result<(String, BufReader<UnixStream>), RuntimeError> {
+    let failed = unreachable(path);
+    let mut stream = UnixStream::connect(path).map_err(&failed)?;
+    stream.set_read_timeout(Some(Duration::from_secs(3))).map_err(&failed)?;
+    stream.write_all(format!("{request}\n").as_bytes()).map_err(&failed)?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).map_err(failed)?;
+    let mut rest = BufReader::new(stream);
+    rest.read_line(&mut line).map_err(&failed)?;
     if line.is_empty() {
         return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(line)
+    Ok((line, rest))
 }
 
 /// Asks the daemon at `path` how it is; the line as it came beside what it says.
@@ -124,6 +139,47 @@ pub fn ask_status(path: &Path) -> Result<(Status, String), RuntimeError> {
         RuntimeError::new(RuntimeErrorKind::Control, path.display().to_string(), message)
     })?;
     Ok((status, line))
+}
+
+/// What the daemon says of a frame; `bytes` of pixels follow the line.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: PixelFormat,
+    matrix: Matrix,
+    width: u32,
+    height: u32,
+    planes: [Plane; 3],
+    captured_ns: u64,
+    sequence: u64,
+    bytes: u64,
+}
+
+/// The answer to `picture`: a frame, or why there is none.
+pub fn picture(frame: Option<Frame>) -> Vec<u8> {
+    let Some(frame) = frame else {
+        let error = "the tray camera sent no picture in time; see till status";
+        return format!("{}\n", serde_json::json!({ "error": error })).into_bytes();
+    };
+    let Frame { format, matrix, width, height, planes, captured_ns, sequence, data } = frame;
+    let head = Head { format, matrix, width, height, planes, captured_ns, sequence, bytes: data.len() as u64 };
+    let mut answer = serde_json::to_vec(&head).unwrap_or_default();
+    answer.push(b'\n');
+    answer.extend_from_slice(&data);
+    answer
+}
+
+/// Asks the daemon at `path` for what its tray camera sees now.
+pub fn ask_picture(path: &Path) -> Result<Frame, RuntimeError> {
+    let (line, rest) = ask_more(path, "picture")?;
+    let head = serde_json::from_str::<Head>(&line).map_err(|_| {
+        let told = serde_json::from_str::<serde_json::Value>(&line).ok();
+        let told = told.as_ref().and_then(|told| told["error"].as_str()).unwrap_or("the answer is not understood");
+        RuntimeError::new(RuntimeErrorKind::Device, path.display().to_string(), told)
+    })?;
+    let mut data = Vec::new();
+    rest.take(head.bytes.min(PICTURE_BYTES_MAX)).read_to_end(&mut data).map_err(unreachable(path))?;
+    let Head { format, matrix, width, height, planes, captured_ns, sequence, .. } = head;
+    Ok(Frame { format, matrix, width, height, planes, data, captured_ns, sequence })
 }
 
 #[cfg(test)]
@@ -138,7 +194,16 @@ mod tests {
         let stop = AtomicBool::new(false);
         let heart = Heart::new("control", 1_000, 0);
         std::thread::scope(|scope| {
-            scope.spawn(|| control.serve(&stop, &heart, &|request| format!("{{\"asked\":\"{request}\"}}")));
+            let mut frame = Frame::with_capacity(2, 2);
+            (frame.width, frame.height, frame.data) = (2, 2, vec![1, b'\n', 3, 4]);
+            let answer = move |request: &str| match request {
+                "picture" => picture(Some(frame.clone())),
+                _ => format!("{{\"asked\":\"{request}\"}}\n").into_bytes(),
+            };
+            let (control, stop, heart) = (&control, &stop, &heart);
+            scope.spawn(move || control.serve(stop, heart, &answer));
+            let seen = ask_picture(&path).unwrap();
+            assert_eq!((seen.width, seen.height, seen.data), (2, 2, vec![1, b'\n', 3, 4]));
             assert_eq!(ask(&path, "status").unwrap(), "{\"asked\":\"status\"}\n");
             assert_eq!(Control::bind(&path).unwrap_err().kind, RuntimeErrorKind::SecondDaemon);
             stop.store(true, Ordering::Relaxed);

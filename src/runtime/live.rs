@@ -16,7 +16,7 @@ use crate::capture::slot::slot;
 use crate::checkout::{Catalogue, FaceSaid};
 use crate::config::{CameraSource, Config, TriggerSource};
 use crate::counter::Guided;
-use crate::runtime::control::Control;
+use crate::runtime::control::{self, Control};
 use crate::runtime::desk::{Desk, REOPEN_MS};
 use crate::runtime::devices::Devices;
 use crate::runtime::eye::{Better, Eye, EyeStats, Offered};
@@ -29,6 +29,9 @@ use crate::trigger::RawEvent;
 use crate::trigger::script::Script;
 use crate::vision::TrayObservation;
 use crate::vision::thumbnail::Thumbnailer;
+
+/// How long a camera may take to a picture that somebody asks for; less than the control thread's heart may rest.
+const PICTURE_WAIT: Duration = Duration::from_millis(2_000);
 
 /// Facts on their way to the counter; more than this many wait only when the disk hangs.
 pub(super) const CHANNEL: usize = 64;
@@ -223,14 +226,21 @@ impl Live {
             move || desk.run(&stop)
         })?;
         live.spawn("control", {
+            let camera = Arc::clone(&live.camera);
             move || {
+                let line = |mut text: String| {
+                    text.push('\n');
+                    text.into_bytes()
+                };
                 control.serve(&stop, &control_heart, &|request| match request {
                     "status" => {
                         let status = status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                        serde_json::to_string(&status).unwrap_or_default()
+                        line(serde_json::to_string(&status).unwrap_or_default())
                     }
+                    "picture" => control::picture(camera.peek.take(PICTURE_WAIT)),
                     other => {
-                        serde_json::json!({ "error": format!("unknown request {other:?}; known: status") }).to_string()
+                        let error = format!("unknown request {other:?}; known: status, picture");
+                        line(serde_json::json!({ "error": error }).to_string())
                     }
                 });
             }

@@ -9,11 +9,12 @@ use crate::capture::camera::Deadlines;
 use crate::capture::clock::{Clock, Monotonic};
 use crate::capture::gst::{GstOpener, Pace, Source};
 use crate::capture::test::{Step, TestOpener};
+use crate::capture::v4l2::{Controls, V4l2Opener, Want};
 use crate::capture::{Opener, PixelFormat};
 use crate::checkout::Catalogue;
 use crate::config::{Camera, CameraSource, Config, Face, Int8, Liveness};
 use crate::counter::{Counter, Observer, Rules, open_log};
-use crate::engine::tensorrt::{Precision, Want};
+use crate::engine::tensorrt::{self, Precision};
 use crate::engine::{Backend, Choice, EngineErrorKind, Manifest};
 use crate::outbox::{Limits, LogError, LogErrorKind};
 use crate::people::shelf::Shelf;
@@ -71,7 +72,7 @@ pub fn choice(config: &Config) -> Choice {
         threads: engine.threads,
         ort_dylib: engine.ort_dylib.clone(),
         plans: Some(engine.plans.clone().unwrap_or_else(|| config.counter.state_dir.join("plans"))),
-        want: Want { precision: Some(precision), dla: engine.dla },
+        want: tensorrt::Want { precision: Some(precision), dla: engine.dla },
     }
 }
 
@@ -216,6 +217,17 @@ pub fn draw() -> u32 {
 /// What opens a camera of the configuration.
 pub fn opener(role: &str, camera: &Camera, pace: Pace) -> Box<dyn Opener> {
     let source = match &camera.source {
+        CameraSource::V4l2 { path, buffers, controls } => {
+            let controls = Controls {
+                exposure_us: controls.exposure_us,
+                white_balance_k: controls.white_balance_k,
+                focus: controls.focus,
+                gain: controls.gain,
+                power_line_hz: controls.power_line_hz,
+            };
+            let size = (camera.width, camera.height);
+            return Box::new(V4l2Opener::new(role, path, Want { size, fps: camera.fps, buffers: *buffers, controls }));
+        }
         CameraSource::Pipeline(text) => Source::Pipeline(text.clone()),
         CameraSource::File { path, .. } => Source::File(path.clone()),
         CameraSource::Rtsp(url) => Source::Rtsp(url.clone()),
@@ -234,7 +246,7 @@ pub fn opener(role: &str, camera: &Camera, pace: Pace) -> Box<dyn Opener> {
 
 /// What recognises members: engines, error rates and the vault that the configuration names. The vault may yet come.
 pub fn recogniser(config: &Config, face: &Face) -> Result<Recogniser, RuntimeError> {
-    let choice = Choice { backend: Backend::Auto, want: Want::default(), ..choice(config) };
+    let choice = Choice { backend: Backend::Auto, want: tensorrt::Want::default(), ..choice(config) };
     let passive = match (&face.liveness, config.people.liveness) {
         (Some(dir), Liveness::Advisory | Liveness::Required) => Some(Passive::load(dir, &choice)?),
         _ => None,

@@ -144,6 +144,9 @@ pub struct CameraStatus {
     pub overwritten: u64,
     /// Frames that camera or driver lost.
     pub gaps: u64,
+    /// Frames that came damaged and were left out.
+    #[serde(default)]
+    pub damaged: u64,
     /// Openings after the first.
     pub reopened: u64,
 }
@@ -197,6 +200,7 @@ impl CameraStatus {
             frames: stats.frames.load(Ordering::Relaxed),
             overwritten: stats.overwritten.load(Ordering::Relaxed),
             gaps: stats.gaps.load(Ordering::Relaxed),
+            damaged: stats.damaged.load(Ordering::Relaxed),
             reopened: stats.reopened.load(Ordering::Relaxed),
         }
     }

@@ -20,6 +20,7 @@ mod parity;
 mod scale;
 mod secured;
 mod shim;
+mod v4l2;
 mod vault;
 #[cfg(feature = "tensorrt")]
 mod tensorrt;
