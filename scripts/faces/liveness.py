@@ -8,6 +8,7 @@ with nothing folded, beside the result.
 
 import argparse
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -113,14 +114,23 @@ def reference(w, x):
     return F.softmax(bn(x @ w["linear.weight"].T, "bn") @ w["prob.weight"].T, 1)
 
 
+def inputs(n):
+    """Coarse noise, as a picture has: plain noise gives every net the same answer."""
+    random = np.random.default_rng(1)
+    return [random.integers(0, 256, (1, 3, 10, 10)).repeat(8, 2).repeat(8, 3).astype(np.float64) for _ in range(n)]
+
+
+def write_truth(w, folder):
+    """What the reference says of a few inputs, beside the engine: for till's own test."""
+    rows = [{"input": x.ravel().tolist(), "classes": reference(w, torch.from_numpy(x))[0].tolist()} for x in inputs(5)]
+    (folder / "truth.json").write_text(json.dumps(rows))
+
+
 def check(w, path):
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    random, worst = np.random.default_rng(1), 0.0
-    for _ in range(20):
-        # Coarse noise over a grey, as a picture has: plain noise gives every net the same answer.
-        x = random.uniform(0, 255, (1, 3, 10, 10)).repeat(8, 2).repeat(8, 3)
+    session, worst = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]), 0.0
+    for x in inputs(20):
         truth = reference(w, torch.from_numpy(x)).numpy()
         worst = max(worst, np.abs(session.run(None, {"input": x.astype(np.float32)})[0] - truth).max())
     print(f"{path}: at most {worst:.1e} from the reference over 20 inputs")
@@ -156,11 +166,13 @@ sure = 0.5
 """
 
 
-def engine(weights, crop, folder, stages, checked):
+def engine(weights, crop, folder, stages, args):
     w, path = load(weights), folder / "model.onnx"
     Built(w).save(path)
-    if checked:
+    if args.check:
         check(w, path)
+    if args.truth:
+        write_truth(w, folder)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     name = "face-minifasnet" if stages else "face-minifasnet-wide"
     text = MANIFEST.format(name=name, sha256=sha256, weights=weights.name, stages=stages, side=SIDE, crop=crop)
@@ -173,6 +185,7 @@ if __name__ == "__main__":
     p.add_argument("--wide", type=Path, required=True, help="4_0_0_80x80_MiniFASNetV1SE.pth")
     p.add_argument("--out", type=Path, default=Path("engines/face-minifasnet"))
     p.add_argument("--check", action="store_true", help="compare with the reference; wants onnxruntime")
+    p.add_argument("--truth", action="store_true", help="write the reference's answers beside the engines, too")
     args = p.parse_args()
-    engine(args.near, 2.7, args.out, 'stages = ["wide"]\n', args.check)
-    engine(args.wide, 4.0, args.out / "wide", "", args.check)
+    engine(args.near, 2.7, args.out, 'stages = ["wide"]\n', args)
+    engine(args.wide, 4.0, args.out / "wide", "", args)

@@ -275,7 +275,8 @@ impl Raw {
         }
         match (&self.second, self.task, self.stages.len()) {
             (Some(second), Task::Detect, 1) => second.check()?,
-            (None, Task::Detect, 0) | (None, Task::FaceDetect | Task::FaceEmbed | Task::Classify, _) => {}
+            (None, Task::Detect, 0) => {}
+            (None, Task::FaceDetect | Task::FaceEmbed | Task::FaceLiveness | Task::Classify, _) => {}
             _ => return Err("[second] and stages: a detector has both, with one stage, or neither".into()),
         }
         if (self.task == Task::Classify) != matches!(self.head, HeadSpec::Classes(_)) {

@@ -16,6 +16,7 @@ mod heads;
 mod help;
 mod kill;
 mod members;
+mod networks;
 mod parity;
 mod scale;
 mod secured;
