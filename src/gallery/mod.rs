@@ -134,6 +134,16 @@ impl Gallery {
         &self.network
     }
 
+    /// Makes room for `vectors` more, so that adding them leaves no copies of the others behind where the gallery grew.
+    pub fn reserve(&mut self, vectors: usize) {
+        let blocks = vectors.saturating_mul(self.blocks());
+        self.ids.reserve_exact(vectors);
+        self.rows.reserve_exact(blocks);
+        if let Some(halves) = &mut self.halves {
+            halves.reserve_exact(blocks);
+        }
+    }
+
     /// Adds a vector for `id`, made by `network`.
     ///
     /// # Errors
@@ -250,6 +260,19 @@ mod tests {
             assert_eq!(kind(&mut g, "a", &bad), GalleryErrorKind::Vector, "{bad:?}");
         }
         assert!(g.is_empty());
+    }
+
+    #[test]
+    fn what_room_was_made_for_stays_where_it_is() {
+        let mut g = Gallery::new("a", 20, Precision::F16);
+        g.reserve(9);
+        let mut unit = [0.0; 20];
+        unit[0] = 1.0;
+        g.push("a", 0, &unit).unwrap();
+        let places = |g: &Gallery| (g.ids.as_ptr(), g.rows.as_ptr(), g.halves.as_ref().map(|h| h.as_ptr()));
+        let first = places(&g);
+        (1..9).for_each(|id| g.push("a", id, &unit).unwrap());
+        assert_eq!((places(&g), g.rows.len() == g.rows.capacity()), (first, true));
     }
 
     #[test]

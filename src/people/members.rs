@@ -9,6 +9,8 @@ use super::vault::{Record, Vault, VaultError};
 
 /// Seconds of a day.
 const DAY_S: u64 = 86_400;
+/// Vectors of most people: one of each pose of an enrolment.
+const TEMPLATES: usize = 4;
 /// A month of a retention rule, in days.
 const MONTH_DAYS: u32 = 30;
 
@@ -49,6 +51,7 @@ impl Members {
         if let Some(projection) = vault.projection(dimensions) {
             gallery = gallery.turned_by(projection);
         }
+        gallery.reserve(vault.len() * TEMPLATES);
         let (again, damaged, people) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (days, used) = (BTreeMap::new(), BTreeMap::new());
         let mut members = Self { gallery, again, damaged, people, days, used };

@@ -155,6 +155,7 @@ pub fn run(args: &FaceArgs, out: &mut dyn Write) -> Result<Exit, CliError> {
 fn members(people: usize, dimensions: usize) -> Result<Gallery, CliError> {
     let mut gallery = Gallery::new("made up", dimensions, Precision::F32);
     let (vectors, _) = made_up(people * TEMPLATES, dimensions, 1);
+    gallery.reserve(people * TEMPLATES);
     for (i, vector) in vectors.chunks_exact(dimensions).enumerate() {
         let pushed = gallery.push("made up", (i / TEMPLATES) as u32, vector);
         pushed.map_err(|e| CliError::new(Exit::Failed, e.to_string()))?;
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!((frame.data.len(), frame.planes[0].stride), (640 * 480 * 2, 1280));
         let mut filled = Picture::default();
         filled.fill(&frame).unwrap();
-        let mean = |x0: f32, x1: f32| filled.light([x0, 100.0, x1, 400.0]).mean;
+        let mut mean = |x0: f32, x1: f32| filled.light([x0, 100.0, x1, 400.0]).mean;
         // Luma of the colour, and the grey beside the square.
         assert!((mean(100.0, 500.0) - 84.0).abs() < 3.0 && (mean(0.0, 70.0) - 114.0).abs() < 3.0);
     }
