@@ -81,7 +81,7 @@ impl BlazeFace {
 }
 
 impl FaceDetector for BlazeFace {
-    fn detect(&mut self, picture: &Picture, faces: &mut Vec<Face>) -> Result<(), VisionError> {
+    fn detect(&mut self, picture: &mut Picture, faces: &mut Vec<Face>) -> Result<(), VisionError> {
         faces.clear();
         let (w, h) = (picture.width() as f32, picture.height() as f32);
         let scale = w.max(h) / SIDE as f32;
@@ -92,7 +92,7 @@ impl FaceDetector for BlazeFace {
         // Black, as MediaPipe's own letterbox.
         input.fill(-self.net.input.mean[0] * self.net.input.scale[0]);
         let half = 0.5 * scale - 0.5;
-        picture.warp(&Similarity { a: scale, b: 0.0, x: half, y: half }, false, &self.net.input, area, input);
+        picture.warp(&Similarity { a: scale, b: 0.0, x: half, y: half }, &self.net.input, area, input);
         self.net.engine.run()?;
         self.decode();
         for f in self.found.iter().take(FACES_MAX) {

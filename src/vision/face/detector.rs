@@ -50,7 +50,7 @@ pub trait FaceDetector: Send {
     ///
     /// # Errors
     /// [`VisionErrorKind::Engine`] when an inference fails.
-    fn detect(&mut self, picture: &Picture, faces: &mut Vec<Face>) -> Result<(), VisionError>;
+    fn detect(&mut self, picture: &mut Picture, faces: &mut Vec<Face>) -> Result<(), VisionError>;
     /// What runs its nets.
     fn backend(&self) -> &'static str;
 }

@@ -2,7 +2,7 @@
 //! The network is MobileFaceNet, ArcFace or, after prewhitening, FaceNet; which one says the manifest's head.
 
 use crate::engine::head::HeadSpec;
-use crate::engine::{Engine, InputSpec, Manifest};
+use crate::engine::{Engine, InputSpec, Layout, Manifest};
 use crate::gallery::DIMENSIONS_MAX;
 use crate::vision::{VisionError, VisionErrorKind};
 
@@ -73,18 +73,20 @@ impl Embedder {
     /// # Errors
     /// [`VisionErrorKind::Input`] for landmarks that fit no template, [`VisionErrorKind::Head`] for a vector without a
     /// direction (zero, infinite, no number), [`VisionErrorKind::Engine`] when the inference fails.
-    pub fn embed(&mut self, picture: &Picture, face: &Face, out: &mut Vec<f32>) -> Result<(), VisionError> {
+    pub fn embed(&mut self, picture: &mut Picture, face: &Face, out: &mut Vec<f32>) -> Result<(), VisionError> {
         out.clear();
         let to_frame = Similarity::of_face(&face.landmarks, self.input.width).ok_or_else(|| {
             let message = "the landmarks are one point or no numbers";
             VisionError::new(VisionErrorKind::Input, self.name.as_str(), message)
         })?;
         out.resize(self.dimensions, 0.0);
+        picture.warp(&to_frame, &self.input, Area::whole(&self.input), self.engine.input_mut());
+        if self.prewhiten {
+            prewhiten(self.engine.input_mut());
+        }
         for mirrored in [false, true].into_iter().take(1 + usize::from(self.flip)) {
-            let area = Area::whole(&self.input);
-            picture.warp(&to_frame, mirrored, &self.input, area, self.engine.input_mut());
-            if self.prewhiten {
-                prewhiten(self.engine.input_mut());
+            if mirrored {
+                mirror(&self.input, self.engine.input_mut());
             }
             self.engine.run()?;
             out.iter_mut().zip(self.engine.output(self.output)).for_each(|(o, v)| *o += v);
@@ -108,6 +110,15 @@ pub fn normalise(v: &mut [f32]) -> bool {
     true
 }
 
+/// Turns an input's picture left to right.
+fn mirror(spec: &InputSpec, input: &mut [f32]) {
+    let width = spec.width as usize;
+    match spec.layout {
+        Layout::Nchw => input.chunks_exact_mut(width).for_each(<[f32]>::reverse),
+        Layout::Nhwc => input.as_chunks_mut::<3>().0.chunks_exact_mut(width).for_each(<[_]>::reverse),
+    }
+}
+
 /// Mean 0, deviation 1, as FaceNet's `prewhiten` (D. Sandberg): a deviation below that of one bit in the whole
 /// picture counts as that, so that an even picture stays finite.
 fn prewhiten(input: &mut [f32]) {
@@ -121,6 +132,7 @@ fn prewhiten(input: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Colour, Fit};
 
     #[test]
     fn vectors_come_to_length_1_or_are_refused() {
@@ -130,6 +142,27 @@ mod tests {
         for bad in [[0.0, 0.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
             assert!(!normalise(&mut bad.clone()), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_mirrored_input_has_its_last_column_first() {
+        let spec = |layout| InputSpec {
+            name: "x".into(),
+            width: 2,
+            height: 2,
+            layout,
+            colour: Colour::Rgb,
+            mean: [0.0; 3],
+            scale: [1.0; 3],
+            fit: Fit::Stretch,
+            pad: 0,
+        };
+        let numbers = || (0..12).map(|i| i as f32).collect::<Vec<_>>();
+        let (mut planar, mut packed) = (numbers(), numbers());
+        mirror(&spec(Layout::Nchw), &mut planar);
+        assert_eq!(planar, [1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10].map(|v| v as f32));
+        mirror(&spec(Layout::Nhwc), &mut packed);
+        assert_eq!(packed, [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8].map(|v| v as f32));
     }
 
     #[test]

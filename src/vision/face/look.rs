@@ -108,7 +108,7 @@ impl FaceVision {
     /// A frame that contradicts itself, or an inference that failed.
     pub fn find(&mut self, frame: &Frame) -> Result<&[Face], VisionError> {
         self.picture.fill(frame)?;
-        self.detector.detect(&self.picture, &mut self.faces)?;
+        self.detector.detect(&mut self.picture, &mut self.faces)?;
         Ok(&self.faces)
     }
 
@@ -124,7 +124,7 @@ impl FaceVision {
             Chosen::Waiting(_) => return Ok(Looked::Waiting),
             Chosen::One(face) => face,
         };
-        let quality = Quality::of(&self.picture, &face);
+        let quality = Quality::of(&mut self.picture, &face);
         Ok(match quality.fails(&self.gates) {
             Some(gate) => Looked::Unfit(gate, quality),
             None => Looked::Fit(face, quality),
@@ -132,8 +132,8 @@ impl FaceVision {
     }
 
     /// Measures of a face of the last frame.
-    pub fn quality(&self, face: &Face) -> Quality {
-        Quality::of(&self.picture, face)
+    pub fn quality(&mut self, face: &Face) -> Quality {
+        Quality::of(&mut self.picture, face)
     }
 
     /// Replaces `out` by the unit vector of a face of the last frame.
@@ -141,7 +141,7 @@ impl FaceVision {
     /// # Errors
     /// As [`Embedder::embed`].
     pub fn embed(&mut self, face: &Face, out: &mut Vec<f32>) -> Result<(), VisionError> {
-        self.embedder.embed(&self.picture, face, out)
+        self.embedder.embed(&mut self.picture, face, out)
     }
 
     /// How alive a face of the last frame looks, and the least score of a living one; `None` without such an engine.
@@ -150,7 +150,7 @@ impl FaceVision {
     /// As [`Passive::score`].
     pub fn alive(&mut self, face: &Face) -> Result<Option<(f32, f32)>, VisionError> {
         let Some(passive) = &mut self.passive else { return Ok(None) };
-        Ok(Some((passive.score(&self.picture, face)?, passive.least())))
+        Ok(Some((passive.score(&mut self.picture, face)?, passive.least())))
     }
 
     /// Wipes the last frame and who stood there.

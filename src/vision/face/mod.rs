@@ -9,6 +9,7 @@ pub mod blazeface;
 pub mod choose;
 pub mod detector;
 pub mod embed;
+mod level;
 pub mod look;
 pub mod mosaic;
 pub mod mtcnn;

@@ -57,10 +57,10 @@ fn even(v: usize) -> usize {
 
 impl Tile {
     /// Draws `picture` into the tile's place of `out`.
-    pub fn draw(&self, picture: &Picture, spec: &InputSpec, out: &mut [f32]) {
+    pub fn draw(&self, picture: &mut Picture, spec: &InputSpec, out: &mut [f32]) {
         let half = 0.5 * self.scale - 0.5;
         let to_frame = Similarity { a: self.scale, b: 0.0, x: half, y: half };
-        picture.warp(&to_frame, false, spec, self.area, out);
+        picture.warp(&to_frame, spec, self.area, out);
     }
 
     /// Columns and rows of cells that see nothing but this tile.

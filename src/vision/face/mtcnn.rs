@@ -90,7 +90,7 @@ impl Mtcnn {
 }
 
 impl FaceDetector for Mtcnn {
-    fn detect(&mut self, picture: &Picture, faces: &mut Vec<Face>) -> Result<(), VisionError> {
+    fn detect(&mut self, picture: &mut Picture, faces: &mut Vec<Face>) -> Result<(), VisionError> {
         faces.clear();
         self.pnet.propose(picture, &mut self.proposals)?;
         suppress(&mut self.proposals, 0, PROPOSAL_IOU, Overlap::Union);
@@ -112,7 +112,7 @@ impl FaceDetector for Mtcnn {
 }
 
 impl PNet {
-    fn propose(&mut self, picture: &Picture, found: &mut Vec<Proposal>) -> Result<(), VisionError> {
+    fn propose(&mut self, picture: &mut Picture, found: &mut Vec<Proposal>) -> Result<(), VisionError> {
         found.clear();
         if self.frame != (picture.width(), picture.height()) {
             self.frame = (picture.width(), picture.height());
@@ -150,10 +150,10 @@ impl PNet {
 }
 
 impl RNet {
-    fn look(&mut self, picture: &Picture, bbox: [f32; 4]) -> Result<Option<Proposal>, VisionError> {
+    fn look(&mut self, picture: &mut Picture, bbox: [f32; 4]) -> Result<Option<Proposal>, VisionError> {
         let input = &self.net.input;
         let (to_frame, area) = (Similarity::of_box(bbox, input.width), Area::whole(input));
-        picture.warp(&to_frame, false, input, area, self.net.engine.input_mut());
+        picture.warp(&to_frame, input, area, self.net.engine.input_mut());
         self.net.engine.run()?;
         let (boxes, scores) = (self.net.engine.output(self.boxes), self.net.engine.output(self.scores));
         Ok(match (boxes, scores) {
@@ -192,10 +192,10 @@ impl ONet {
     ///
     /// # Errors
     /// The inference's.
-    pub fn look(&mut self, picture: &Picture, bbox: [f32; 4]) -> Result<Option<Face>, VisionError> {
+    pub fn look(&mut self, picture: &mut Picture, bbox: [f32; 4]) -> Result<Option<Face>, VisionError> {
         let input = &self.net.input;
         let (to_frame, area) = (Similarity::of_box(bbox, input.width), Area::whole(input));
-        picture.warp(&to_frame, false, input, area, self.net.engine.input_mut());
+        picture.warp(&to_frame, input, area, self.net.engine.input_mut());
         self.net.engine.run()?;
         let engine = &self.net.engine;
         let (&[a, b, c, d], &[_, score], points) =

@@ -49,7 +49,7 @@ impl Passive {
     ///
     /// # Errors
     /// [`VisionErrorKind::Head`] for shares that are none, [`VisionErrorKind::Engine`] when an inference fails.
-    pub fn score(&mut self, picture: &Picture, face: &Face) -> Result<f32, VisionError> {
+    pub fn score(&mut self, picture: &mut Picture, face: &Face) -> Result<f32, VisionError> {
         let mut sum = 0.0;
         for net in &mut self.nets {
             let part = around(face.bbox, net.crop, picture.width(), picture.height());

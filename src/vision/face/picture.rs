@@ -1,29 +1,32 @@
 //! A frame as RGB bytes together with its halves, quarters and so on, and the one sampler through which every
 //! net of the face camera gets its input. Sampling is bilinear from the level whose pixels are nearest in size
 //! to the output's, so that nothing aliases; outside of the frame it is black, as in the nets' training.
+//!
+//! A near face needs the halves and less alone. So the half is made of the camera's bytes at once, and rows of the whole
+//! size only when something asks for them. Read next: `level`.
+
+use std::ops::Range;
+
+use rten_simd::SimdOp;
 
 use crate::capture::Frame;
-use crate::engine::{Colour, InputSpec, Layout};
-use crate::vision::preprocess::pixels::{self, Pixel, Yuv};
+use crate::engine::InputSpec;
+use crate::vision::preprocess::pixels::{self, Yuv};
 use crate::vision::{VisionError, VisionErrorKind};
 
 use super::Similarity;
+use super::level::{Draw, Halve, Level, Rows, Scratch, Steps};
 
 /// Halvings that are kept: a face of 640 pixels still reaches 24 without aliasing.
 const LEVELS: usize = 6;
 
-/// One size of the frame, packed RGB.
-#[derive(Default)]
-struct Level {
-    width: usize,
-    height: usize,
-    data: Vec<u8>,
-}
-
 /// A frame and its smaller copies. Allocates only when a frame is larger than all before it.
 pub struct Picture {
     levels: [Level; LEVELS],
-    row: Vec<Pixel>,
+    /// The frame itself, of which the rows of the first level are made that are not yet `ready`.
+    frame: Frame,
+    ready: Range<usize>,
+    scratch: Scratch,
     yuv: Box<Yuv>,
 }
 
@@ -60,7 +63,13 @@ impl Area {
 
 impl Default for Picture {
     fn default() -> Self {
-        Self { levels: Default::default(), row: Vec::new(), yuv: Box::new(Yuv::new(Default::default())) }
+        Self {
+            levels: Default::default(),
+            frame: Frame::with_capacity(0, 0),
+            ready: 0..0,
+            scratch: Scratch::default(),
+            yuv: Box::new(Yuv::new(Default::default())),
+        }
     }
 }
 
@@ -75,21 +84,44 @@ impl Picture {
             VisionError::new(VisionErrorKind::Frame, place, format!("{what}; the camera's driver contradicts itself"))
         })?;
         self.yuv.set(frame.matrix);
-        self.row.resize(frame.width as usize, [0.0; 4]);
-        let whole = &mut self.levels[0];
-        whole.resize(frame.width as usize, frame.height as usize);
-        for (y, out) in whole.data.chunks_exact_mut(whole.width * 3).enumerate() {
-            source.rgb(y, &self.yuv, &mut self.row);
-            for (cell, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(&self.row) {
-                // Within 0..=255 already; half is added so that the cut rounds.
-                *cell = [pixel[0], pixel[1], pixel[2]].map(|v| (v + 0.5) as u8);
-            }
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        let [whole, half, ..] = &mut self.levels;
+        whole.resize(width, height);
+        self.scratch.reserve(width);
+        half.resize((width / 2).max(1), (height / 2).max(1));
+        let early = width > 1 && height > 1 && Halve { source: &source, yuv: &self.yuv, half }.dispatch();
+        if early {
+            let mut data = std::mem::take(&mut self.frame.data);
+            data.clear();
+            data.extend_from_slice(&frame.data);
+            self.frame = Frame { data, ..*frame };
+            self.ready = 0..0;
+        } else {
+            Rows { source: &source, yuv: &self.yuv, whole, rows: 0..height }.dispatch();
+            self.ready = 0..height;
         }
-        for i in 1..LEVELS {
+        for i in 1 + usize::from(early)..LEVELS {
             let (above, below) = self.levels.split_at_mut(i);
             below[0].halve(&above[i - 1]);
         }
         Ok(())
+    }
+
+    /// Sees to it that the rows of the first level between `top` and `bottom` are there.
+    fn need(&mut self, top: f32, bottom: f32) {
+        let height = self.levels[0].height;
+        // What is far outside saturates, and what is no number is 0.
+        let (top, bottom) = ((top as usize).min(height), (bottom as usize).saturating_add(2).min(height));
+        if top >= bottom || (self.ready.start <= top && bottom <= self.ready.end) {
+            return;
+        }
+        let wanted =
+            if self.ready.is_empty() { top..bottom } else { top.min(self.ready.start)..bottom.max(self.ready.end) };
+        let Ok(source) = pixels::Picture::of(&self.frame) else { return };
+        for rows in [wanted.start..self.ready.start.max(wanted.start), self.ready.end.max(wanted.start)..wanted.end] {
+            Rows { source: &source, yuv: &self.yuv, whole: &mut self.levels[0], rows }.dispatch();
+        }
+        self.ready = wanted;
     }
 
     /// Pixels.
@@ -104,8 +136,11 @@ impl Picture {
 
     /// Brightness (Rec. 601 luma, 0..=255) within a box of the frame (x0, y0, x1, y1), by the level that shows it with
     /// some 64 pixels a side.
-    pub fn light(&self, bbox: [f32; 4]) -> Light {
+    pub fn light(&mut self, bbox: [f32; 4]) -> Light {
         let level = level_of((bbox[2] - bbox[0]) / 64.0);
+        if level == 0 {
+            self.need(bbox[1], bbox[3]);
+        }
         let picture = &self.levels[level];
         let part = (1u32 << level) as f32;
         let range = |a: f32, b: f32, end: usize| {
@@ -130,13 +165,16 @@ impl Picture {
 
     /// Overwrites every pixel.
     pub fn wipe(&mut self) {
-        self.levels.iter_mut().for_each(|l| l.data.fill(0));
-        self.row.fill([0.0; 4]);
+        self.levels.iter_mut().for_each(Level::wipe);
+        self.frame.data.fill(0);
+        // Black, where a frame of zeros would be converted to green.
+        self.ready = 0..self.levels[0].height;
+        self.scratch.wipe();
     }
 
     /// Fills `area` of `out`, the input that `spec` describes: its pixel (x, y), counted from the area's corner,
-    /// is the frame's point `to_frame` of (x, y), or that of (width - 1 - x, y) when `mirrored`.
-    pub fn warp(&self, to_frame: &Similarity, mirrored: bool, spec: &InputSpec, area: Area, out: &mut [f32]) {
+    /// is the frame's point `to_frame` of (x, y).
+    pub fn warp(&mut self, to_frame: &Similarity, spec: &InputSpec, area: Area, out: &mut [f32]) {
         let (full, plane) = (spec.width as usize, spec.width as usize * spec.height as usize);
         if out.len() != plane * 3 || area.left + area.width > full || (area.top + area.height) * full > plane {
             return;
@@ -146,32 +184,29 @@ impl Picture {
         let part = (1u32 << level) as f32;
         let shift = 0.5 / part - 0.5;
         let [a, b] = [to_frame.a / part, to_frame.b / part];
-        let (mut origin, mut across) = ([to_frame.x / part + shift, to_frame.y / part + shift], [a, b]);
-        if mirrored {
-            let last = area.width as f32 - 1.0;
-            (origin, across) = ([origin[0] + a * last, origin[1] + b * last], [-a, -b]);
-        }
-        self.levels[level].fill(Steps { origin, across, down: [-b, a] }, spec, area, out);
+        let origin = [to_frame.x / part + shift, to_frame.y / part + shift];
+        self.draw(level, Steps { origin, across: [a, b], down: [-b, a] }, spec, area, out);
     }
 
     /// Fills the input that `spec` describes with the part of the frame within `bbox` (its edges x0, y0, x1, y1), each side
     /// stretched to the input's. Nothing is smoothed, as OpenCV's resize does not: for nets that judge by the finest detail.
-    pub fn stretch(&self, bbox: [f32; 4], spec: &InputSpec, out: &mut [f32]) {
+    pub fn stretch(&mut self, bbox: [f32; 4], spec: &InputSpec, out: &mut [f32]) {
         if out.len() != spec.elements() {
             return;
         }
         let [a, d] = [(bbox[2] - bbox[0]) / spec.width as f32, (bbox[3] - bbox[1]) / spec.height as f32];
         let origin = [bbox[0] + 0.5 * a - 0.5, bbox[1] + 0.5 * d - 0.5];
-        self.levels[0].fill(Steps { origin, across: [a, 0.0], down: [0.0, d] }, spec, Area::whole(spec), out);
+        self.draw(0, Steps { origin, across: [a, 0.0], down: [0.0, d] }, spec, Area::whole(spec), out);
     }
-}
 
-/// Where an input's first pixel lies on a level, and how far it is from one pixel to the next, right and down.
-#[derive(Clone, Copy)]
-struct Steps {
-    origin: [f32; 2],
-    across: [f32; 2],
-    down: [f32; 2],
+    fn draw(&mut self, level: usize, steps: Steps, spec: &InputSpec, area: Area, out: &mut [f32]) {
+        if level == 0 {
+            let (across, down) = (steps.across[1] * area.width as f32, steps.down[1] * area.height as f32);
+            let top = steps.origin[1] + across.min(0.0) + down.min(0.0);
+            self.need(top, steps.origin[1] + across.max(0.0) + down.max(0.0));
+        }
+        Draw { level: &self.levels[level], steps, spec, area, scratch: &mut self.scratch, out }.dispatch();
+    }
 }
 
 /// The level whose pixels are nearest in size to `scale` pixels of the frame.
@@ -180,103 +215,11 @@ fn level_of(scale: f32) -> usize {
     (scale.log2().round().max(0.0) as usize).min(LEVELS - 1)
 }
 
-impl Level {
-    fn resize(&mut self, width: usize, height: usize) {
-        (self.width, self.height) = (width, height);
-        self.data.resize(width * height * 3, 0);
-    }
-
-    /// Becomes `from` at half its size, each pixel the mean of four. Odd last columns and rows are left out; what is a
-    /// single pixel wide stays so.
-    fn halve(&mut self, from: &Level) {
-        let (w, h) = ((from.width / 2).max(1), (from.height / 2).max(1));
-        self.resize(w, h);
-        let across = usize::from(from.width > 1) * 3;
-        let down = usize::from(from.height > 1) * from.width * 3;
-        for y in 0..h {
-            let first = y * 2 * from.width * 3;
-            let out = &mut self.data[y * w * 3..(y + 1) * w * 3];
-            let (top, bottom) = (&from.data[first..], &from.data[first + down..]);
-            for (x, cell) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                let at = x * 6;
-                *cell = std::array::from_fn(|c| {
-                    let four = [top[at + c], top[at + across + c], bottom[at + c], bottom[at + across + c]];
-                    ((four.iter().map(|&v| u16::from(v)).sum::<u16>() + 2) / 4) as u8
-                });
-            }
-        }
-    }
-
-    /// Fills `area` of an input.
-    fn fill(&self, steps: Steps, spec: &InputSpec, area: Area, out: &mut [f32]) {
-        let (full, plane) = (spec.width as usize, spec.width as usize * spec.height as usize);
-        let gain = spec.scale;
-        let bias: [f32; 3] = std::array::from_fn(|c| -spec.mean[c] * spec.scale[c]);
-        let Steps { origin, across: [dx, dy], down } = steps;
-        for y in 0..area.height {
-            let v = y as f32;
-            let (x0, y0) = (origin[0] + down[0] * v, origin[1] + down[1] * v);
-            let start = (area.top + y) * full + area.left;
-            for x in 0..area.width {
-                let u = x as f32;
-                let rgb = self.sample(x0 + dx * u, y0 + dy * u);
-                let cell = start + x;
-                for c in 0..3 {
-                    let value = match spec.colour {
-                        Colour::Rgb => rgb[c],
-                        Colour::Bgr => rgb[2 - c],
-                    };
-                    let at = match spec.layout {
-                        Layout::Nchw => c * plane + cell,
-                        Layout::Nhwc => cell * 3 + c,
-                    };
-                    out[at] = value * gain[c] + bias[c];
-                }
-            }
-        }
-    }
-
-    fn luma(&self, x: usize, y: usize) -> f32 {
-        let at = (y * self.width + x) * 3;
-        let [r, g, b] = [self.data[at], self.data[at + 1], self.data[at + 2]].map(f32::from);
-        0.299 * r + 0.587 * g + 0.114 * b
-    }
-
-    /// Bilinear, black outside.
-    #[inline(always)]
-    fn sample(&self, x: f32, y: f32) -> [f32; 3] {
-        let (fx, fy) = (x.floor(), y.floor());
-        let (wx, wy) = (x - fx, y - fy);
-        // Far outside saturates, and so does what is no number.
-        let (ix, iy) = (fx as i32, fy as i32);
-        if ix >= 0 && iy >= 0 && (ix as usize) + 1 < self.width && (iy as usize) + 1 < self.height {
-            let at = (iy as usize * self.width + ix as usize) * 3;
-            let below = at + self.width * 3;
-            let (top, bottom) = (&self.data[at..at + 6], &self.data[below..below + 6]);
-            return std::array::from_fn(|c| {
-                let upper = f32::from(top[c]) * (1.0 - wx) + f32::from(top[c + 3]) * wx;
-                let lower = f32::from(bottom[c]) * (1.0 - wx) + f32::from(bottom[c + 3]) * wx;
-                upper * (1.0 - wy) + lower * wy
-            });
-        }
-        let tap = |x: i32, y: i32, c: usize| match (usize::try_from(x), usize::try_from(y)) {
-            (Ok(x), Ok(y)) if x < self.width && y < self.height => f32::from(self.data[(y * self.width + x) * 3 + c]),
-            _ => 0.0,
-        };
-        let (jx, jy) = (ix.saturating_add(1), iy.saturating_add(1));
-        std::array::from_fn(|c| {
-            let upper = tap(ix, iy, c) * (1.0 - wx) + tap(jx, iy, c) * wx;
-            let lower = tap(ix, jy, c) * (1.0 - wx) + tap(jx, jy, c) * wx;
-            upper * (1.0 - wy) + lower * wy
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::capture::{PixelFormat, Plane};
-    use crate::engine::Fit;
+    use crate::engine::{Colour, Fit, Layout};
 
     pub(crate) fn frame(width: usize, height: usize, pixel: impl Fn(usize, usize) -> [u8; 3]) -> Frame {
         let data = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
@@ -291,9 +234,9 @@ mod tests {
         InputSpec { name: "x".into(), width, height, layout, colour, mean, scale, fit: Fit::Stretch, pad: 0 }
     }
 
-    fn warped(p: &Picture, m: Similarity, mirrored: bool, spec: &InputSpec) -> Vec<f32> {
+    fn warped(p: &mut Picture, m: Similarity, spec: &InputSpec) -> Vec<f32> {
         let mut out = vec![-1.0; spec.elements()];
-        p.warp(&m, mirrored, spec, Area::whole(spec), &mut out);
+        p.warp(&m, spec, Area::whole(spec), &mut out);
         out
     }
 
@@ -302,11 +245,11 @@ mod tests {
         let mut p = Picture::default();
         p.fill(&frame(3, 2, |x, y| [10 * x as u8, 50 + y as u8, 200])).unwrap();
         let id = Similarity { a: 1.0, b: 0.0, x: 0.0, y: 0.0 };
-        let planar = warped(&p, id, false, &spec(3, 2, Layout::Nchw, Colour::Rgb));
+        let planar = warped(&mut p, id, &spec(3, 2, Layout::Nchw, Colour::Rgb));
         assert_eq!(planar[..6], [-20.0, 0.0, 20.0, -20.0, 0.0, 20.0]);
         assert_eq!(planar[6..], [50.0, 50.0, 50.0, 51.0, 51.0, 51.0, 200.0, 200.0, 200.0, 200.0, 200.0, 200.0]);
-        let packed = warped(&p, id, true, &spec(3, 2, Layout::Nhwc, Colour::Bgr));
-        assert_eq!(packed[..6], [380.0, 50.0, 20.0, 380.0, 50.0, 10.0], "mirrored: the last column first");
+        let packed = warped(&mut p, id, &spec(3, 2, Layout::Nhwc, Colour::Bgr));
+        assert_eq!(packed[..6], [380.0, 50.0, 0.0, 380.0, 50.0, 10.0]);
     }
 
     #[test]
@@ -314,9 +257,9 @@ mod tests {
         let mut p = Picture::default();
         p.fill(&frame(2, 2, |x, _| [100 * x as u8, 100, 100])).unwrap();
         let plain = InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(2, 1, Layout::Nhwc, Colour::Rgb) };
-        let half = warped(&p, Similarity { a: 1.0, b: 0.0, x: 0.5, y: 0.0 }, false, &plain);
+        let half = warped(&mut p, Similarity { a: 1.0, b: 0.0, x: 0.5, y: 0.0 }, &plain);
         assert_eq!(half, [50.0, 100.0, 100.0, 50.0, 50.0, 50.0]);
-        let far = warped(&p, Similarity { a: 1.0, b: 0.0, x: 1e9, y: f32::NAN }, false, &plain);
+        let far = warped(&mut p, Similarity { a: 1.0, b: 0.0, x: 1e9, y: f32::NAN }, &plain);
         assert!(far.iter().all(|v| *v == 0.0 || v.is_nan()), "{far:?}");
     }
 
@@ -325,7 +268,7 @@ mod tests {
         let mut p = Picture::default();
         p.fill(&frame(64, 64, |x, y| [255 * ((x + y) % 2) as u8; 3])).unwrap();
         let plain = InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(8, 8, Layout::Nchw, Colour::Rgb) };
-        let small = warped(&p, Similarity { a: 8.0, b: 0.0, x: 3.5, y: 3.5 }, false, &plain);
+        let small = warped(&mut p, Similarity { a: 8.0, b: 0.0, x: 3.5, y: 3.5 }, &plain);
         assert!(small.iter().all(|v| (126.0..=130.0).contains(v)), "{small:?}");
     }
 
@@ -346,8 +289,89 @@ mod tests {
         p.fill(&frame(3, 3, |x, y| [(10 * x + y) as u8, 0, 0])).unwrap();
         let plain = InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(3, 3, Layout::Nchw, Colour::Rgb) };
         // (u, v) -> (2 - v, u)
-        let turned = warped(&p, Similarity { a: 0.0, b: 1.0, x: 2.0, y: 0.0 }, false, &plain);
+        let turned = warped(&mut p, Similarity { a: 0.0, b: 1.0, x: 2.0, y: 0.0 }, &plain);
         assert_eq!(turned[..3], [20.0, 21.0, 22.0]);
+    }
+
+    /// A frame of `format` whose samples change from one to the next.
+    fn camera(format: PixelFormat, width: usize, height: usize) -> Frame {
+        let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
+        let planes = match format {
+            PixelFormat::Yuyv => [(cw * 4, height), (0, 0), (0, 0)],
+            PixelFormat::Nv12 => [(width, height), (cw * 2, ch), (0, 0)],
+            _ => [(width, height), (cw, ch), (cw, ch)],
+        };
+        let mut frame = Frame { format, width: width as u32, height: height as u32, ..Frame::with_capacity(0, 0) };
+        for (plane, (stride, rows)) in frame.planes.iter_mut().zip(planes) {
+            *plane = Plane { offset: frame.data.len(), stride };
+            // Of such samples no colour is out of range, where the mean of what was cut is not what is cut of the mean.
+            frame.data.extend((0..stride * rows).map(|i| (100 + i * 7 % 40 + i / stride * 11 % 20) as u8));
+        }
+        frame
+    }
+
+    #[test]
+    fn the_half_of_a_cameras_frame_is_that_of_its_colours_and_the_whole_comes_when_asked_for() {
+        let plain = |w, h| InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(w, h, Layout::Nhwc, Colour::Rgb) };
+        for format in [PixelFormat::Yuyv, PixelFormat::Nv12, PixelFormat::I420] {
+            for (w, h) in [(64, 48), (37, 23), (2, 2), (3, 2), (1, 5), (5, 1)] {
+                let frame = camera(format, w, h);
+                // The other way: in colours of f32 first, then as a frame of RGB.
+                let source = pixels::Picture::of(&frame).unwrap();
+                let (yuv, mut row) = (Yuv::new(frame.matrix), vec![[0.0; 4]; w]);
+                let mut rgb = Frame { format: PixelFormat::Rgb, data: Vec::new(), ..frame.clone() };
+                rgb.planes[0] = Plane { offset: 0, stride: w * 3 };
+                for y in 0..h {
+                    source.rgb(y, &yuv, &mut row);
+                    rgb.data.extend(row.iter().flat_map(|p| [p[0], p[1], p[2]].map(|v| v.round() as u8)));
+                }
+                let (mut p, mut q) = (Picture::default(), Picture::default());
+                // What an earlier frame left does not show.
+                p.fill(&camera(format, 80, 60)).unwrap();
+                p.need(0.0, 60.0);
+                p.fill(&frame).unwrap();
+                q.fill(&rgb).unwrap();
+                let near = |a: &[f32], b: &[f32], most: f32, what: &str| {
+                    let off = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(a.len() == b.len() && off <= most, "{format:?} {w}x{h} {what}: {off}");
+                };
+                let half = Similarity { a: 2.0, b: 0.0, x: 0.5, y: 0.5 };
+                let half_spec = plain((w as u32 / 2).max(1), (h as u32 / 2).max(1));
+                near(&warped(&mut p, half, &half_spec), &warped(&mut q, half, &half_spec), 1.0, "half");
+                // The lower rows, then all.
+                for top in [h as f32 / 2.0, 0.0] {
+                    let part = Similarity { a: 1.0, b: 0.0, x: 0.0, y: top.floor() };
+                    let all = plain(w as u32, h as u32);
+                    near(&warped(&mut p, part, &all), &warped(&mut q, part, &all), 0.0, "whole");
+                }
+                // Turned a little: a row of the input crosses rows of the frame.
+                let turned = Similarity { a: 1.0, b: 0.1, x: 2.0, y: 1.0 };
+                p.fill(&frame).unwrap();
+                near(&warped(&mut p, turned, &plain(20, 20)), &warped(&mut q, turned, &plain(20, 20)), 0.0, "turned");
+                p.wipe();
+                for m in [half, turned] {
+                    assert!(warped(&mut p, m, &half_spec).iter().all(|v| *v == 0.0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_across_the_edge_is_what_lies_apart_within_and_black() {
+        let mut p = Picture::default();
+        p.fill(&frame(9, 7, |x, y| [(20 * x + y) as u8, 100, (30 * y) as u8])).unwrap();
+        let plain = InputSpec { mean: [0.0; 3], scale: [1.0; 3], ..spec(16, 14, Layout::Nhwc, Colour::Rgb) };
+        for (dx, dy) in [(-3.3, -2.6), (2.7, 1.2), (-40.0, 0.0), (0.0, 40.0), (-3.0, -3.0)] {
+            let straight = warped(&mut p, Similarity { a: 0.9, b: 0.0, x: dx, y: dy }, &plain);
+            for (i, rgb) in straight.as_chunks::<3>().0.iter().enumerate() {
+                let (x, y) = (dx + 0.9 * (i % 16) as f32, dy + 0.9 * (i / 16) as f32);
+                let one = p.levels[0].sample(x, y);
+                assert!((0..3).all(|c| (one[c] - rgb[c]).abs() < 0.01), "{dx} {dy} {i}: {one:?} {rgb:?}");
+            }
+            // As good as straight, by the way for what is turned.
+            let turned = warped(&mut p, Similarity { a: 0.9, b: 1e-7, x: dx, y: dy }, &plain);
+            assert!(turned.iter().zip(&straight).all(|(a, b)| (a - b).abs() < 0.01), "{dx} {dy}");
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Default for Gates {
 
 impl Quality {
     /// Measures `face`, found in `picture`. A face without a pose counts as turned away.
-    pub fn of(picture: &Picture, face: &Face) -> Self {
+    pub fn of(picture: &mut Picture, face: &Face) -> Self {
         let light = picture.light(face.bbox);
         let [x0, y0, x1, y1] = face.bbox;
         let (w, h) = (picture.width() as f32, picture.height() as f32);

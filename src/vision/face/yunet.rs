@@ -50,13 +50,13 @@ impl YuNet {
 }
 
 impl FaceDetector for YuNet {
-    fn detect(&mut self, picture: &Picture, faces: &mut Vec<Face>) -> Result<(), VisionError> {
+    fn detect(&mut self, picture: &mut Picture, faces: &mut Vec<Face>) -> Result<(), VisionError> {
         faces.clear();
         let (scale, area) = top_left(picture, &self.net);
         let input = self.net.engine.input_mut();
         input.fill(0.0);
         let half = 0.5 * scale - 0.5;
-        picture.warp(&Similarity { a: scale, b: 0.0, x: half, y: half }, false, &self.net.input, area, input);
+        picture.warp(&Similarity { a: scale, b: 0.0, x: half, y: half }, &self.net.input, area, input);
         self.net.engine.run()?;
         for s in &self.scales {
             let out = |i: usize| self.net.engine.output(i);
