@@ -55,6 +55,7 @@ pub struct Core {
     came: bool,
     camera_lost: bool,
     engine_failed: bool,
+    resting: bool,
     storage_full: bool,
     runs_on: RunsOn,
     against_since: Option<(Attention, u64)>,
@@ -104,6 +105,7 @@ impl Core {
             came: false,
             camera_lost: false,
             engine_failed: false,
+            resting: false,
             storage_full: false,
             runs_on: RunsOn { rung: Rung::Rten, precision: Precision::Fp32, reason: Text::new() },
             against_since: None,
@@ -193,6 +195,10 @@ impl Core {
                 self.state_due |= failed != self.engine_failed;
                 self.engine_failed = failed;
             }
+            Input::Health(Health::Resting(resting)) => {
+                self.state_due |= resting != self.resting;
+                self.resting = resting;
+            }
             Input::Health(Health::StorageFull(full)) => self.storage_full = full,
             Input::RunsOn(runs_on) => {
                 self.state_due |= *runs_on != self.runs_on;
@@ -264,7 +270,7 @@ impl Core {
     fn speaks_against(&self) -> Option<Attention> {
         if self.storage_full {
             Some(Attention::StorageFull)
-        } else if self.engine_failed {
+        } else if self.engine_failed || self.resting {
             Some(Attention::EngineFailed)
         } else if self.camera_lost {
             Some(Attention::CameraLost)
@@ -489,7 +495,7 @@ impl Core {
                 (Rung::StaffMode, Text::try_from("no engine works").unwrap_or_default(), None)
             } else {
                 let RunsOn { rung, precision, reason } = self.runs_on.clone();
-                (rung, reason, Some(precision))
+                if self.resting { (Rung::StaffMode, reason, None) } else { (rung, reason, Some(precision)) }
             };
             sink(Effect::Volatile(ToPos::State { phase: self.phase, rung, reason, precision }));
         }

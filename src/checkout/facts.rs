@@ -91,6 +91,8 @@ pub enum Health {
     CameraLost(bool),
     /// No engine works, or one does again.
     EngineFailed(bool),
+    /// The board is too hot to look, or no longer; what runs the detector has the reason.
+    Resting(bool),
     /// The books can't be written, or can again.
     StorageFull(bool),
 }

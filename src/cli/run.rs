@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{CliError, Exit};
 use crate::config::Config;
+use crate::machine::Tree;
 use crate::people::vault::harden;
 use crate::runtime::supervisor::{SignalPost, supervise};
 use crate::runtime::{Live, RuntimeError, RuntimeErrorKind, logger, parts};
@@ -16,6 +17,9 @@ pub struct RunArgs {
     /// The configuration; files in conf.d beside it are added to it
     #[arg(long, value_name = "FILE", default_value = "/etc/till/till.toml")]
     pub config: PathBuf,
+    /// Read the board's sensors of heat and supply below DIR: a recorded tree instead of this board
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
 }
 
 impl From<RuntimeError> for CliError {
@@ -51,7 +55,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
         // Members are on: what is in memory stays there.
         harden()?;
     }
-    let live = Live::start(&config)?;
+    let live = Live::start_on(&config, Tree::new(&args.root))?;
     log::info!("till {} is ready", env!("CARGO_PKG_VERSION"));
     supervise(&live, &signals, &mut || match load(&args.config) {
         Ok(fresh) => {

@@ -47,6 +47,10 @@ fn faults(status: &Status) -> Vec<String> {
     for camera in status.cameras.iter().filter(|camera| !camera.delivers()) {
         faults.push(format!("camera {} is {}", camera.role, camera.state));
     }
+    if let Some(reason) = &status.load.reason {
+        faults.push(format!("{reason}: {}", status.load.rung));
+    }
+    faults.extend(status.outputs.iter().filter_map(|output| output.error.clone()));
     for error in status.trigger.iter().flat_map(|trigger| [&trigger.line_error, &trigger.scale_error]) {
         faults.extend(error.clone());
     }
@@ -116,6 +120,14 @@ fn text(status: &Status) -> String {
             line("scale", format!("{place}: {load}"));
         }
     }
+    for output in &status.outputs {
+        let level = match output.on {
+            Some(true) => "on",
+            Some(false) => "off",
+            None => "not driven",
+        };
+        line(&output.name, format!("{}: {level}", output.line));
+    }
     if let Some(face) = &status.face {
         let mut known = format!("{} known", face.members);
         for (n, what) in [(face.enrol_again, "must enrol again"), (face.damaged, "damaged")] {
@@ -145,7 +157,8 @@ fn text(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::status::TriggerStatus;
+    use crate::machine::ladder::Load;
+    use crate::runtime::status::{LoadStatus, OutputStatus, TriggerStatus};
 
     #[test]
     fn each_fault_is_named_and_a_healthy_counter_has_none() {
@@ -157,12 +170,18 @@ mod tests {
         status.engine.backend = "none".into();
         status.outbox.renewed = 1;
         let scale_error = Some("iio hx711: the load cell is not connected".into());
+        status.load = LoadStatus { rung: Load::Half, reason: Some("CPU-therm has 80 degrees".into()), steps: 1 };
+        let error = Some("line GATE: another program holds the line".into());
+        status.outputs = vec![OutputStatus { name: "lock".into(), line: "line GATE".into(), on: None, error }];
         status.trigger = Some(TriggerStatus { scale: Some("iio hx711".into()), scale_error, ..Default::default() });
         let text = text(&status);
         for word in [
             "FAULT      iio hx711: the load cell",
             "iio hx711: no reading",
             "FAULT      books: no room",
+            "FAULT      CPU-therm has 80 degrees: every 2nd frame",
+            "lock       line GATE: not driven",
+            "FAULT      line GATE: another program",
             "FAULT      the POS does not answer",
             "staff mode",
             "begun anew 1 times",

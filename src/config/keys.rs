@@ -75,11 +75,20 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "trigger.scale",
         "The load cell, with source \"devices\"; leave the section out where there is none.",
     ),
+    ("output.lamp", "output.lamp", "A status lamp on a GPIO line; leave the section out where there is none."),
+    ("output.buzzer", "output.lamp", "A buzzer on a GPIO line; leave the section out where there is none."),
+    ("output.lock", "output.lamp", "A gate's lock on a GPIO line; leave the section out where there is none."),
     ("checkout", "checkout", "When a cart is stable enough to be charged."),
     ("port", "port", "The serial port to the POS."),
     ("link", "link", "What is said over the serial port, and to whom."),
     ("outbox", "outbox", "The log on disk that every durable message enters before it is sent."),
     ("people", "people", "Members: who agreed to be recognised."),
+    (
+        "ladder",
+        "ladder",
+        "What is left out before the board throttles or goes off: the rate first, then members, then sales.",
+    ),
+    ("upgrade", "upgrade", "What happens when another version of the package is installed."),
     ("log", "log", "What is logged."),
 ];
 
@@ -163,6 +172,14 @@ pub const KEYS: &[Key] = &[
     key("trigger.scale", "baud", "Its speed.", "baud", Numbers(&[1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200]), Fallback::Int(9_600)),
     key("trigger.scale", "max_g", "More than this it can't weigh: the shopper is told, and nothing is sold.", "g", Int(100, 100_000), Fallback::Int(15_000)),
 
+    key("output.lamp", "line", "Name of the GPIO line, as gpioinfo shows it; or chip and offset.", "", Text("the name of a line"), Fallback::None),
+    key("output.lamp", "chip", "Device of the GPIO chip.", "", Path, Fallback::None),
+    key("output.lamp", "offset", "Number of the line on chip.", "", Int(0, 65_535), Fallback::None),
+    key("output.lamp", "active_low", "A low level switches it on.", "", Bool, Fallback::Bool(false)),
+    key("output.lamp", "on", "What switches it on: live is a session, paid a sale that was just paid, attention something in the way of a sale, staff a counter that can't sell.", "", Text("any of live, paid, attention, staff, each once, with commas between them"), Fallback::Required),
+    key("output.lamp", "pulse_ms", "It stays on for so long after that came, and no longer; 0 is as long as that lasts.", "ms", Int(0, 600_000), Fallback::Int(0)),
+    key("output.lamp", "safe", "How it is left when the daemon ends.", "", Words(&["off", "on"]), Fallback::Text("off")),
+
     key("checkout", "settle_ms", "A cart is offered after it has not changed for this long.", "ms", Int(100, 30_000), Fallback::Int(800)),
     key("checkout", "votes_min", "Frames that must agree on a line before it counts.", "frames", Int(1, 100), Fallback::Int(5)),
     key("checkout", "clear_ms", "The tray must be empty for this long before the next sale.", "ms", Int(0, 60_000), Fallback::Int(1000)),
@@ -184,6 +201,14 @@ pub const KEYS: &[Key] = &[
     key("people", "target_fpir_ppm", "Share of the strangers who may be taken for a member; each day's threshold follows from it, from the measured error rates and from the number of members.", "per million", Int(1, 100_000), Fallback::Int(3_000)),
     key("people", "poses", "Poses of an enrolment in their order, of front, right, down and left; front comes first.", "", Text("front, then any of right, down, left, each once, with commas between them"), Fallback::Text("front, right, down, left")),
     key("people", "liveness", "Whether a member must turn the head as asked: advisory asks and counts how it went, required names nobody who did not do it, off does not ask.", "", Words(&["advisory", "required", "off"]), Fallback::Text("advisory")),
+
+    key("ladder", "warm_c", "From this heat of the hottest zone on, load is shed step by step; five degrees below it comes back.", "degrees C", Int(30, 110), Fallback::Int(75)),
+    key("ladder", "hot_c", "From this heat on nothing is sold, and staff is called; more than warm_c.", "degrees C", Int(31, 120), Fallback::Int(88)),
+    key("ladder", "supply_mv_min", "Below this at the board's input, where it is measured, load is shed, too, but sales go on.", "mV", Int(0, 60_000), Fallback::Int(4_750)),
+    key("ladder", "down_s", "Time between two steps down.", "s", Int(1, 600), Fallback::Int(10)),
+    key("ladder", "up_s", "All must have been well for so long before a step up.", "s", Int(1, 3_600), Fallback::Int(60)),
+
+    key("upgrade", "rollback", "A new version that does not get ready is left for the one before it.", "", Bool, Fallback::Bool(true)),
 
     key("log", "level", "The least important thing that is logged.", "", Words(&["error", "warn", "info", "debug", "trace"]), Fallback::Text("info")),
 ];

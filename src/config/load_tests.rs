@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Backend, CameraSource, ScaleProtocol, ScaleSource, TriggerSource};
+use crate::config::{Backend, CameraSource, LinePlace, Output, ScaleProtocol, ScaleSource, Sign, TriggerSource};
 
 const LEAST: &str = "[tray.camera]\ntest = true\n[tray.engine]\ndir = \"engines/demo\"\n";
 
@@ -39,6 +39,9 @@ fn the_defaults_are_those_of_the_list() {
     assert_eq!((config.port.path, config.port.baud), ("/dev/till/pos".into(), 115_200));
     assert_eq!(config.link.key_file, None);
     assert_eq!((config.outbox.bytes_max, config.outbox.segment_bytes), (16_777_216, 1_048_576));
+    assert_eq!((config.ladder.warm_c, config.ladder.hot_c, config.ladder.supply_mv_min), (75, 88, 4_750));
+    assert_eq!((config.ladder.down_s, config.ladder.up_s), (10, 60));
+    assert_eq!((config.outputs, config.upgrade.rollback), (vec![], true));
     assert_eq!(config.log.level, log::LevelFilter::Info);
 }
 
@@ -89,7 +92,7 @@ fn each_mistake_is_told_by_place_what_was_found_and_what_is_allowed() {
             "[printer]\n",
             Kind::UnknownKey,
             "/etc/till/till.toml:5: printer: unknown section or key; allowed: [counter], [tray], [face], [trigger], \
-             [checkout], [port], [link], [outbox], [people], [log]",
+             [output], [checkout], [port], [link], [outbox], [people], [ladder], [upgrade], [log]",
         ),
         (
             "threads = \"2\"\n",
@@ -284,6 +287,36 @@ fn files_are_read_in_the_order_of_their_names_and_other_names_are_left_alone() {
     fs::write(parts.join("40.toml"), vec![b'#'; FILE_BYTES_MAX as usize + 1]).unwrap();
     let e = Config::load(&file).unwrap_err();
     assert!(e.to_string().ends_with("is larger than 1 MiB; allowed: TOML of at most 1 MiB"), "{e}");
+}
+
+#[test]
+fn outputs_and_the_ladder_are_read_and_contradictions_named() {
+    let outputs = "[output.lock]\nline = \"GATE\"\nactive_low = true\non = \"paid\"\npulse_ms = 5000\nsafe = \"on\"\n\
+                   [output.lamp]\nchip = \"/dev/gpiochip0\"\noffset = 12\non = \"attention, staff\"\n";
+    let found = load(&[LEAST, outputs]).unwrap().outputs;
+    let lamp = Output {
+        name: "lamp",
+        place: LinePlace::At("/dev/gpiochip0".into(), 12),
+        active_low: false,
+        on: vec![Sign::Attention, Sign::Staff],
+        pulse_ms: 0,
+        safe: false,
+    };
+    let place = LinePlace::Named("GATE".into());
+    let lock = Output { name: "lock", place, active_low: true, on: vec![Sign::Paid], pulse_ms: 5_000, safe: true };
+    assert_eq!(found, [lamp, lock]);
+    for (text, key) in [
+        ("[output.lamp]\nline = \"A\"\n", "output.lamp.on"),
+        ("[output.buzzer]\non = \"live\"\n", "output.buzzer.line"),
+        ("[output.buzzer]\non = \"live\"\noffset = 3\n", "output.buzzer.chip"),
+        ("[output.lock]\nline = \"A\"\non = \"paid, paid\"\n", "output.lock.on"),
+        ("[output.lock]\nline = \"A\"\non = \"open\"\n", "output.lock.on"),
+        ("[ladder]\nwarm_c = 90\n", "ladder.warm_c"),
+        ("[ladder]\nwarm_c = 80\nhot_c = 80\n", "ladder.hot_c"),
+    ] {
+        let error = load(&[LEAST, text]).unwrap_err();
+        assert_eq!(error.key, key, "{error}");
+    }
 }
 
 /// Holds the structs of `raw` against the list of keys: the names, and word by word what the docs say.

@@ -29,6 +29,8 @@ pub struct Config {
     pub face: Option<Face>,
     /// The presence line and the load cell.
     pub trigger: Trigger,
+    /// Lamp, buzzer and lock, as far as there are any.
+    pub outputs: Vec<Output>,
     /// When a cart is charged.
     pub checkout: Checkout,
     /// The serial port to the POS.
@@ -39,6 +41,10 @@ pub struct Config {
     pub outbox: Outbox,
     /// Members.
     pub people: People,
+    /// What is left out in heat.
+    pub ladder: Ladder,
+    /// What happens at an upgrade.
+    pub upgrade: Upgrade,
     /// What is logged.
     pub log: Log,
     /// The files it was read from, in order.
@@ -337,6 +343,36 @@ pub struct Trigger {
     pub load_present_g: i32,
 }
 
+/// A line that the counter drives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// `lamp`, `buzzer` or `lock`.
+    pub name: &'static str,
+    /// Where it is.
+    pub place: LinePlace,
+    /// Low is on.
+    pub active_low: bool,
+    /// What switches it on.
+    pub on: Vec<Sign>,
+    /// For how long after that came; 0 is as long as it lasts.
+    pub pulse_ms: u64,
+    /// How it is left when the daemon ends.
+    pub safe: bool,
+}
+
+/// What an output may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// A session.
+    Live,
+    /// A sale that was just paid.
+    Paid,
+    /// Something is in the way of a sale.
+    Attention,
+    /// The counter can't sell.
+    Staff,
+}
+
 /// When a cart is charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkout {
@@ -428,6 +464,28 @@ pub enum Liveness {
     Required,
     /// It is not asked.
     Off,
+}
+
+/// What is left out in heat, and with a weak supply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ladder {
+    /// Load is shed from here on, degrees Celsius.
+    pub warm_c: u64,
+    /// Nothing is sold from here on, degrees Celsius.
+    pub hot_c: u64,
+    /// A weaker supply sheds load, too.
+    pub supply_mv_min: u64,
+    /// Between two steps down.
+    pub down_s: u64,
+    /// Of wellness before a step up.
+    pub up_s: u64,
+}
+
+/// What happens when another version is installed. The package's script `rollback` reads it, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upgrade {
+    /// A version that does not get ready is left for the one before it.
+    pub rollback: bool,
 }
 
 /// What is logged.

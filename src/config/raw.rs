@@ -19,6 +19,8 @@ pub struct Till {
     pub face: Face,
     /// `[trigger]`
     pub trigger: Trigger,
+    /// `[output.*]`
+    pub output: Outputs,
     /// `[checkout]`
     pub checkout: Checkout,
     /// `[port]`
@@ -29,6 +31,10 @@ pub struct Till {
     pub outbox: Outbox,
     /// `[people]`
     pub people: People,
+    /// `[ladder]`
+    pub ladder: Ladder,
+    /// `[upgrade]`
+    pub upgrade: Upgrade,
     /// `[log]`
     pub log: Log,
 }
@@ -261,6 +267,45 @@ pub struct Scale {
     pub max_g: Field<i64>,
 }
 
+/// `[output.*]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outputs {
+    /// `[output.lamp]`
+    pub lamp: Option<Output>,
+    /// `[output.buzzer]`
+    pub buzzer: Option<Output>,
+    /// `[output.lock]`
+    pub lock: Option<Output>,
+}
+
+/// `[output.lamp]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Output {
+    /// Name of the GPIO line, as gpioinfo shows it; or chip and offset.
+    /// Default: none.
+    pub line: Field<String>,
+    /// Device of the GPIO chip.
+    /// Default: none.
+    pub chip: Field<String>,
+    /// Number of the line on chip.
+    /// Default: none.
+    pub offset: Field<i64>,
+    /// A low level switches it on.
+    /// Default: false.
+    pub active_low: Field<bool>,
+    /// What switches it on: live is a session, paid a sale that was just paid, attention something in the way of a sale, staff a counter that can't sell.
+    /// Default: none, it must be written.
+    pub on: Field<String>,
+    /// It stays on for so long after that came, and no longer; 0 is as long as that lasts.
+    /// Unit: ms. Default: 0.
+    pub pulse_ms: Field<i64>,
+    /// How it is left when the daemon ends.
+    /// Default: "off".
+    pub safe: Field<String>,
+}
+
 /// `[checkout]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -337,6 +382,36 @@ pub struct People {
     /// Whether a member must turn the head as asked: advisory asks and counts how it went, required names nobody who did not do it, off does not ask.
     /// Default: "advisory".
     pub liveness: Field<String>,
+}
+
+/// `[ladder]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ladder {
+    /// From this heat of the hottest zone on, load is shed step by step; five degrees below it comes back.
+    /// Unit: degrees C. Default: 75.
+    pub warm_c: Field<i64>,
+    /// From this heat on nothing is sold, and staff is called; more than warm_c.
+    /// Unit: degrees C. Default: 88.
+    pub hot_c: Field<i64>,
+    /// Below this at the board's input, where it is measured, load is shed, too, but sales go on.
+    /// Unit: mV. Default: 4750.
+    pub supply_mv_min: Field<i64>,
+    /// Time between two steps down.
+    /// Unit: s. Default: 10.
+    pub down_s: Field<i64>,
+    /// All must have been well for so long before a step up.
+    /// Unit: s. Default: 60.
+    pub up_s: Field<i64>,
+}
+
+/// `[upgrade]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upgrade {
+    /// A new version that does not get ready is left for the one before it.
+    /// Default: true.
+    pub rollback: Field<bool>,
 }
 
 /// `[log]`

@@ -35,11 +35,14 @@ pub fn validate(sources: &Sources, raw: &raw::Till) -> Result<Config> {
         },
         face,
         trigger: trigger(&section("trigger"), &raw.trigger)?,
+        outputs: outputs(&section("output.lamp"), &raw.output)?,
         checkout: checkout(&section("checkout"), &raw.checkout)?,
         port: port(&section("port"), &raw.port)?,
         link: link(&section("link"), &raw.link)?,
         outbox: outbox(&section("outbox"), &raw.outbox)?,
         people: people(&section("people"), &raw.people)?,
+        ladder: ladder(&section("ladder"), &raw.ladder)?,
+        upgrade: Upgrade { rollback: section("upgrade").switch("rollback", &raw.upgrade.rollback) },
         log: Log { level: level(&section("log"), &raw.log)? },
         files: sources.iter().map(|(s, _)| s.path.clone()).collect(),
     })
@@ -310,18 +313,76 @@ fn trigger(s: &Section, raw: &raw::Trigger) -> Result<Trigger> {
 }
 
 /// A line is named, or found by chip and offset.
-fn presence(s: &Section, raw: &raw::Presence) -> Result<Presence> {
-    let place = match (&raw.line, &raw.chip, &raw.offset) {
-        (Some(_), None, None) => LinePlace::Named(s.text("line", &raw.line)?.to_owned()),
-        (None, Some(_), Some(_)) => LinePlace::At(s.path("chip", &raw.chip)?, s.int("offset", &raw.offset)?),
-        (None, None, None) => return Err(s.missing("line")),
-        (None, None, Some(_)) => return Err(s.missing("chip")),
-        (None, Some(_), None) => return Err(s.missing("offset")),
+fn place(s: &Section, line: &Field<String>, chip: &Field<String>, offset: &Field<i64>) -> Result<LinePlace> {
+    match (line, chip, offset) {
+        (Some(_), None, None) => Ok(LinePlace::Named(s.text("line", line)?.to_owned())),
+        (None, Some(_), Some(_)) => Ok(LinePlace::At(s.path("chip", chip)?, s.int("offset", offset)?)),
+        (None, None, None) => Err(s.missing("line")),
+        (None, None, Some(_)) => Err(s.missing("chip")),
+        (None, Some(_), None) => Err(s.missing("offset")),
         (Some(_), ..) => {
             let found = "found beside chip or offset".to_owned();
-            return Err(s.error(Kind::Conflict, "line", &raw.line, found, "line, or chip and offset"));
+            Err(s.error(Kind::Conflict, "line", line, found, "line, or chip and offset"))
         }
-    };
+    }
+}
+
+fn outputs(s: &Section, raw: &raw::Outputs) -> Result<Vec<Output>> {
+    let all = [
+        ("lamp", "output.lamp", &raw.lamp),
+        ("buzzer", "output.buzzer", &raw.buzzer),
+        ("lock", "output.lock", &raw.lock),
+    ];
+    all.into_iter().filter_map(|(name, section, raw)| Some(output(&s.beside(section), name, raw.as_ref()?))).collect()
+}
+
+fn output(s: &Section, name: &'static str, raw: &raw::Output) -> Result<Output> {
+    Ok(Output {
+        name,
+        place: place(s, &raw.line, &raw.chip, &raw.offset)?,
+        active_low: s.switch("active_low", &raw.active_low),
+        on: signs(s, &raw.on)?,
+        pulse_ms: s.int("pulse_ms", &raw.pulse_ms)?,
+        safe: s.text("safe", &raw.safe)? == "on",
+    })
+}
+
+fn signs(s: &Section, field: &Field<String>) -> Result<Vec<Sign>> {
+    let mut signs = Vec::new();
+    for word in s.text("on", field)?.split(',').map(str::trim) {
+        let sign = match word {
+            "live" => Sign::Live,
+            "paid" => Sign::Paid,
+            "attention" => Sign::Attention,
+            "staff" => Sign::Staff,
+            _ => return Err(s.not_allowed("on", field)),
+        };
+        if signs.contains(&sign) {
+            return Err(s.not_allowed("on", field));
+        }
+        signs.push(sign);
+    }
+    Ok(signs)
+}
+
+fn ladder(s: &Section, raw: &raw::Ladder) -> Result<Ladder> {
+    let (warm_c, hot_c) = (s.int("warm_c", &raw.warm_c)?, s.int("hot_c", &raw.hot_c)?);
+    if hot_c <= warm_c {
+        let (name, field) = if raw.hot_c.is_some() { ("hot_c", &raw.hot_c) } else { ("warm_c", &raw.warm_c) };
+        let found = format!("found warm_c {warm_c} beside hot_c {hot_c}");
+        return Err(s.error(Kind::Conflict, name, field, found, "hot_c above warm_c"));
+    }
+    Ok(Ladder {
+        warm_c,
+        hot_c,
+        supply_mv_min: s.int("supply_mv_min", &raw.supply_mv_min)?,
+        down_s: s.int("down_s", &raw.down_s)?,
+        up_s: s.int("up_s", &raw.up_s)?,
+    })
+}
+
+fn presence(s: &Section, raw: &raw::Presence) -> Result<Presence> {
+    let place = place(s, &raw.line, &raw.chip, &raw.offset)?;
     let pull_up = match s.text("pull", &raw.pull)? {
         "up" => Some(true),
         "down" => Some(false),

@@ -89,10 +89,8 @@ pub(super) fn power_mode(site: &Site) -> Seen {
     }
 }
 
-/// The Nano measures its own input: `POM_5V_IN` of the INA3221.
 pub(super) fn supply(site: &Site) -> Seen {
-    let input = sensors::rails(&site.tree).into_iter().find(|rail| rail.name == "POM_5V_IN");
-    if let Some(mv) = input.and_then(|rail| rail.millivolts(&site.tree)) {
+    if let Some(mv) = sensors::supply_mv(&site.tree) {
         let text = format!("{}.{:03} V at the input", mv / 1000, mv % 1000);
         return if mv < SUPPLY_MV_MIN {
             fail(text, "use a 5 V 4 A supply at the barrel jack with jumper J48 set, and a short cable")

@@ -67,6 +67,14 @@ pub(super) fn rung(site: &Site) -> Seen {
     }
 }
 
+pub(super) fn load(site: &Site) -> Seen {
+    let load = &site.status()?.load;
+    match &load.reason {
+        Some(reason) => warn(format!("{reason}: {}", load.rung), "thermal.temperature and power.supply tell more"),
+        None => ok(format!("{}; {} steps since the start", load.rung, load.steps)),
+    }
+}
+
 pub(super) fn waiting(site: &Site) -> Seen {
     let status = site.status()?;
     if let Some(error) = &status.outbox.error {

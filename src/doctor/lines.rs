@@ -27,6 +27,17 @@ pub(super) fn access(site: &Site) -> Seen {
     }
 }
 
+pub(super) fn outputs(site: &Site) -> Seen {
+    if site.settings()?.outputs.is_empty() {
+        return skipped("neither lamp nor buzzer nor lock is configured");
+    }
+    let status = site.status()?;
+    match status.outputs.iter().find_map(|output| output.error.as_ref()) {
+        Some(error) => fail(error.clone(), "gpioinfo shows who holds it; is the name right?"),
+        None => ok(format!("{} lines are driven", status.outputs.len())),
+    }
+}
+
 pub(super) fn scale(site: &Site) -> Seen {
     let base = IIO_DEVICES;
     for device in site.tree.list(base).into_iter().filter(|name| name.starts_with("iio:device")) {

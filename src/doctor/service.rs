@@ -73,6 +73,28 @@ pub(super) fn udev(site: &Site) -> Seen {
     }
 }
 
+/// Whether the installed version is the one that runs; `systemd/rollback` writes these files.
+pub(super) fn upgrade(site: &Site) -> Seen {
+    let Some(installed) = site.tree.text("/usr/lib/till/version") else { return skipped("till came in no package") };
+    let state = |name: &str| {
+        let text = site.tree.text(format!("/var/lib/till/upgrade/{name}"))?;
+        let (version, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        (version == installed).then(|| rest.to_owned())
+    };
+    if let Some(why) = state("rolled-back") {
+        let before = site.tree.text("/usr/lib/till/previous/version").unwrap_or_else(|| "the one before".into());
+        return fail(
+            format!("version {installed} {why}: {before} runs instead"),
+            "journalctl -u till tells why; then install another one, or: sudo /usr/lib/till/rollback again",
+        );
+    }
+    match (state("trial"), site.settings()?.upgrade.rollback) {
+        (Some(starts), _) => ok(format!("version {installed} is on trial, {starts} starts so far")),
+        (None, true) => ok(format!("version {installed}; one that does not get ready is rolled back")),
+        (None, false) => ok(format!("version {installed}; upgrade.rollback is off")),
+    }
+}
+
 /// The process of the daemon, by its name.
 fn process(site: &Site) -> Option<String> {
     let numbers = site.tree.list("/proc").into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit()));

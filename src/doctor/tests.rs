@@ -65,13 +65,14 @@ fn a_running_daemon_is_asked() {
     status.link.bad_frames = 400;
     status.outbox.unacknowledged = 3;
     status.face = Some(crate::runtime::status::FaceStatus { members: 4, enrol_again: 3, ..Default::default() });
+    status.load.reason = Some("CPU-therm has 80 degrees".into());
     site.daemon = Ok(status);
     let found = examine(&site);
     let of = |id: &str| found.iter().find(|finding| finding.id == id).unwrap();
     assert_eq!(of("daemon.running").status, Verdict::Ok);
     assert_eq!(of("pos.answers").status, Verdict::Fail);
     assert_eq!(of("books.waiting").status, Verdict::Warn);
-    assert_eq!(of("pos.cable").status, Verdict::Warn);
+    assert_eq!((of("pos.cable").status, of("daemon.load").status), (Verdict::Warn, Verdict::Warn));
     assert_eq!((of("people.enrol_again").status, of("people.damaged").status), (Verdict::Warn, Verdict::Ok));
     assert!(of("people.enrol_again").detail.starts_with("3 people"), "{:?}", of("people.enrol_again"));
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Tree, sensors};
+use crate::config;
 
 /// A rung that was left is not taken again before the board is so much cooler than what it was left for.
 const COOLER_MC: u64 = 5_000;
@@ -77,6 +78,18 @@ pub struct Limits {
     pub down_ms: u64,
     /// All must be well for so long before a step up.
     pub up_ms: u64,
+}
+
+impl From<&config::Ladder> for Limits {
+    fn from(config: &config::Ladder) -> Self {
+        Self {
+            warm_mc: config.warm_c * 1_000,
+            hot_mc: config.hot_c * 1_000,
+            supply_mv_min: config.supply_mv_min,
+            down_ms: config.down_s * 1_000,
+            up_ms: config.up_s * 1_000,
+        }
+    }
 }
 
 /// What the board's sensors say; `None` where it has none.
@@ -235,7 +248,8 @@ mod tests {
                 let Some(step) = ladder.sample(now_ms, &sample(degrees, supply_mv)) else { continue };
                 prop_assert_eq!((step.load as i32 - load as i32).abs(), 1);
                 let rest_ms = changed_ms.map_or(u64::MAX, |then: u64| now_ms - then);
-                prop_assert!(rest_ms >= if step.load < load { LIMITS.up_ms } else { LIMITS.down_ms });
+                let rest_ms_min = if step.load < load { LIMITS.up_ms } else { LIMITS.down_ms };
+                prop_assert!(rest_ms >= rest_ms_min);
                 prop_assert_eq!(step.reason.is_empty(), step.load == Load::Full);
                 if step.load > load {
                     prop_assert!(degrees >= 75 || supply_mv < 4_750, "down without need");

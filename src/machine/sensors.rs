@@ -70,6 +70,11 @@ pub fn rails(tree: &Tree) -> Vec<Rail> {
     found
 }
 
+/// What the Nano measures at its own input, thousandths of a volt: `POM_5V_IN` of the INA3221.
+pub fn supply_mv(tree: &Tree) -> Option<u64> {
+    rails(tree).into_iter().find(|rail| rail.name == "POM_5V_IN")?.millivolts(tree)
+}
+
 /// A clock and the highest that it may reach now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {

@@ -2,7 +2,7 @@
 //! gathers the status.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::capture::camera::State;
 use crate::capture::run::Stats;
 use crate::checkout::{Catalogue, FaceSaid, Health};
 use crate::counter::{Counter, Guided};
+use crate::machine::ladder::{Load, Step};
 use crate::port::{PortError, PortErrorKind, SerialWire, Wire};
 use crate::runtime::clock;
 use crate::runtime::eye::{EyeStats, Offered};
@@ -39,6 +40,12 @@ pub(super) struct Desk {
     pub(super) baud: u32,
     pub(super) facts: Receiver<ToCounter>,
     pub(super) look: Arc<AtomicBool>,
+    pub(super) stride: Arc<AtomicU32>,
+    /// The engine, without what the load has to say of it.
+    pub(super) running: Running,
+    pub(super) load: Step,
+    /// The board is cool enough again, and the first look after its rest is due: what was seen before it is no evidence.
+    pub(super) waking: bool,
     pub(super) eye_thread: std::thread::Thread,
     /// Where vision finds the offer to picture.
     pub(super) picture_due: Option<Arc<Mutex<Option<Offered>>>>,
@@ -77,7 +84,10 @@ impl Desk {
             self.watch_camera(now_ms);
             self.open_port(now_ms);
             self.turn(now_ms);
-            let look = self.counter.look();
+            if self.waking && !self.counter.look() {
+                self.wake(now_ms);
+            }
+            let look = self.counter.look() && self.load.load != Load::Staff;
             if look != self.look.swap(look, Ordering::Relaxed) && look {
                 self.eye_thread.unpark();
             }
@@ -85,12 +95,16 @@ impl Desk {
                 *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
             }
             let question = self.counter.asked();
-            match &mut self.face {
-                Some(face) => face.ask(question, self.counter.enrolling()),
-                None => {
-                    self.counter.face(now_ms, question, &FaceSaid::Failed);
-                    self.counter.enrolled(question, Guided::FAILED);
+            let members = self.face.is_some() && self.load.load < Load::Faceless;
+            if let Some(face) = &mut self.face {
+                match members {
+                    true => face.ask(question, self.counter.enrolling()),
+                    false => face.ask(0, None),
                 }
+            }
+            if !members {
+                self.counter.face(now_ms, question, &FaceSaid::Failed);
+                self.counter.enrolled(question, Guided::FAILED);
             }
             if now_ms >= status_at_ms {
                 status_at_ms = now_ms + STATUS_EVERY_MS;
@@ -102,10 +116,18 @@ impl Desk {
 
     fn learn(&mut self, now_ms: u64, fact: ToCounter) {
         match fact {
-            ToCounter::Tray(observation) => self.counter.tray(now_ms, &observation),
+            // One that was on its way when the rest began.
+            ToCounter::Tray(_) if self.load.load == Load::Staff => {}
+            ToCounter::Tray(observation) => {
+                self.counter.tray(now_ms, &observation);
+                if self.waking {
+                    self.wake(now_ms);
+                }
+            }
             ToCounter::Raw(event) => self.counter.raw(now_ms, event),
             ToCounter::Engine(running) => {
-                self.counter.runs_on(now_ms, &running.runs_on());
+                self.running = running.clone();
+                self.tell_engine(now_ms);
                 self.counter.health(now_ms, Health::EngineFailed(false));
                 self.status().engine.run_on(running);
             }
@@ -117,6 +139,8 @@ impl Desk {
                     reason: Some(reason),
                 });
             }
+            ToCounter::Load(step) => self.shed(now_ms, step),
+            ToCounter::Outputs(told) => self.status().outputs = told,
             ToCounter::Devices(told) => self.status().trigger = Some(told),
             ToCounter::Quarantined(list) => self.status().engine.quarantined = list,
             ToCounter::Face(question, said) => self.counter.face(now_ms, question, &said),
@@ -128,6 +152,39 @@ impl Desk {
 
     fn status(&self) -> std::sync::MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// More or less is left out from now on.
+    fn shed(&mut self, now_ms: u64, step: Step) {
+        self.stride.store(step.load.stride(), Ordering::Relaxed);
+        let rested = self.load.load == Load::Staff;
+        self.load = step;
+        self.tell_engine(now_ms);
+        if self.load.load == Load::Staff {
+            self.waking = false;
+            self.counter.health(now_ms, Health::Resting(true));
+        } else if rested {
+            self.waking = true;
+        }
+        let mut status = self.status();
+        status.load.rung = self.load.load;
+        status.load.reason = Some(self.load.reason.clone()).filter(|reason| !reason.is_empty());
+        status.load.steps += 1;
+    }
+
+    /// The rest is over.
+    fn wake(&mut self, now_ms: u64) {
+        self.waking = false;
+        self.counter.health(now_ms, Health::Resting(false));
+    }
+
+    /// Tells the POS what runs the detector; what the load has left out counts more than why no better engine runs.
+    fn tell_engine(&mut self, now_ms: u64) {
+        let mut told = self.running.clone();
+        if self.load.load != Load::Full {
+            told.reason = Some(format!("{}: {}", self.load.reason, self.load.load));
+        }
+        self.counter.runs_on(now_ms, &told.runs_on());
     }
 
     fn watch_camera(&mut self, now_ms: u64) {

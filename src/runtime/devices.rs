@@ -24,9 +24,9 @@ const REOPEN_MS: u64 = 1_000;
 const STATUS_EVERY_MS: u64 = 500;
 
 /// A device of type `T` that may be away.
-struct Device<C, T> {
-    config: C,
-    open: Option<T>,
+pub(super) struct Device<C, T> {
+    pub(super) config: C,
+    pub(super) open: Option<T>,
     open_at_ms: u64,
     error: Option<TriggerError>,
     /// The error has changed since the status was told.
@@ -34,12 +34,12 @@ struct Device<C, T> {
 }
 
 impl<C, T> Device<C, T> {
-    fn new(config: C) -> Self {
+    pub(super) fn new(config: C) -> Self {
         Self { config, open: None, open_at_ms: 0, error: None, changed: false }
     }
 
     /// Opens it if it is away and due; `true` when it has just come.
-    fn comes(&mut self, now_ms: u64, open: impl FnOnce(&C) -> Result<T, TriggerError>) -> bool {
+    pub(super) fn comes(&mut self, now_ms: u64, open: impl FnOnce(&C) -> Result<T, TriggerError>) -> bool {
         if self.open.is_some() || now_ms < self.open_at_ms {
             return false;
         }
@@ -56,7 +56,7 @@ impl<C, T> Device<C, T> {
     }
 
     /// What was in the way is said once, and a device that is gone is opened anew.
-    fn failed(&mut self, now_ms: u64, error: TriggerError) {
+    pub(super) fn failed(&mut self, now_ms: u64, error: TriggerError) {
         if self.error.as_ref() != Some(&error) {
             log::error!("{error}");
             self.changed = true;
@@ -69,7 +69,7 @@ impl<C, T> Device<C, T> {
         self.error = Some(error);
     }
 
-    fn works(&mut self, place: impl Fn(&C) -> String) {
+    pub(super) fn works(&mut self, place: impl Fn(&C) -> String) {
         if self.error.take().is_some() {
             log::info!("{}: works again", place(&self.config));
             self.changed = true;
@@ -77,7 +77,7 @@ impl<C, T> Device<C, T> {
     }
 
     /// Writes what is in the way into `told`, if that has changed.
-    fn tell(&mut self, told: &mut Option<String>) {
+    pub(super) fn tell(&mut self, told: &mut Option<String>) {
         if std::mem::take(&mut self.changed) {
             *told = self.error.as_ref().map(ToString::to_string);
         }

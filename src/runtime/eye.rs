@@ -1,7 +1,7 @@
 //! The vision thread: newest frame in, observation out, asleep unless a session is live. When its engine
 //! fails it takes the next rung; when there is none left it says so and stays alive for the watchdog.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct Eye {
     pub better: Arc<Better>,
     /// Whether a session wants pictures.
     pub look: Arc<AtomicBool>,
+    /// Of so many frames one is looked at.
+    pub stride: Arc<AtomicU32>,
     /// Makes pictures of offers; `None` where the POS gets none.
     pub thumbnails: Option<(Thumbnailer, Arc<Mutex<Option<Offered>>>)>,
     /// Where observations go.
@@ -95,6 +97,7 @@ impl Eye {
     pub fn run(mut self, stop: &AtomicBool) {
         let mut awake = false;
         let mut blind = false;
+        let mut passed = 0_u32;
         while !stop.load(Ordering::Relaxed) {
             self.heart.beat(clock::monotonic_ms());
             if blind || !self.look.load(Ordering::Relaxed) {
@@ -116,6 +119,11 @@ impl Eye {
                 continue;
             }
             let Some(frame) = self.reader.newest() else { continue };
+            passed += 1;
+            if passed < self.stride.load(Ordering::Relaxed) {
+                continue;
+            }
+            passed = 0;
             let captured_ns = frame.captured_ns;
             match self.vision.observe(frame, captured_ns / 1_000_000) {
                 Ok(observation) => {

@@ -1,7 +1,7 @@
 //! The threads: one a camera, one for vision, one for triggers, one for the counter (`desk`), one for the control
 //! socket.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,15 +16,18 @@ use crate::capture::slot::slot;
 use crate::checkout::{Catalogue, FaceSaid};
 use crate::config::{CameraSource, Config, TriggerSource};
 use crate::counter::Guided;
+use crate::machine::Tree;
+use crate::machine::ladder::{Ladder, Step};
 use crate::runtime::control::{self, Control};
 use crate::runtime::desk::{Desk, REOPEN_MS};
 use crate::runtime::devices::Devices;
 use crate::runtime::eye::{Better, Eye, EyeStats, Offered};
 use crate::runtime::face::Face;
 use crate::runtime::heart::Heart;
+use crate::runtime::outputs::Outputs;
 use crate::runtime::plans::Watcher;
-use crate::runtime::status::{Running, Status, TriggerStatus};
-use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, parts, triggers};
+use crate::runtime::status::{OutputStatus, Running, Status, TriggerStatus};
+use crate::runtime::{RuntimeError, RuntimeErrorKind, clock, ladder, outputs, parts, triggers};
 use crate::trigger::RawEvent;
 use crate::trigger::script::Script;
 use crate::vision::TrayObservation;
@@ -50,6 +53,10 @@ pub enum ToCounter {
     EngineFailed(String),
     /// How lines and scale are.
     Devices(TriggerStatus),
+    /// How lamp, buzzer and lock are.
+    Outputs(Vec<OutputStatus>),
+    /// More or less is to be left out.
+    Load(Step),
     /// What lies in quarantine.
     Quarantined(Vec<String>),
     /// The answer to a shopper's question, who is it.
@@ -77,6 +84,11 @@ impl Live {
     /// Starts everything that `config` describes. What can't work at all is an error here; what may yet
     /// come (camera, POS) is waited for by its thread.
     pub fn start(config: &Config) -> Result<Self, RuntimeError> {
+        Self::start_on(config, Tree::new("/"))
+    }
+
+    /// The same on a board whose sensors lie below `board`.
+    pub fn start_on(config: &Config, board: Tree) -> Result<Self, RuntimeError> {
         let now_ms = clock::monotonic_ms();
         let catalogue = parts::catalogue(config)?;
         let script = match &config.trigger.source {
@@ -91,7 +103,9 @@ impl Live {
         let eyesight = parts::eyesight(config)?;
         parts::warn_of_missing(&catalogue, &eyesight.manifest);
         // The books are locked here: a second daemon on the same folder ends at this line.
-        let mut counter = parts::counter(config, catalogue, &eyesight.manifest, None, now_ms, None)?;
+        let outputs = Outputs::of(&config.outputs).map(|outputs| (outputs, bounded(CHANNEL)));
+        let observer = outputs.as_ref().map(|(_, (signs, _))| outputs::observer(signs.clone()));
+        let mut counter = parts::counter(config, catalogue, &eyesight.manifest, None, now_ms, observer)?;
         let control = Control::bind(&config.counter.control)?;
 
         let backend = eyesight.vision.backend();
@@ -109,8 +123,10 @@ impl Live {
             heart("triggers", 5_000),
             heart("counter", 10_000),
             heart("control", 5_000),
+            heart("ladder", 10_000),
         ];
-        let [camera_heart, eye_heart, trigger_heart, counter_heart, control_heart] = hearts.clone();
+        let [camera_heart, eye_heart, trigger_heart, counter_heart, control_heart, ladder_heart] = hearts.clone();
+        let stride = Arc::new(AtomicU32::new(1));
         let better = Arc::new(Better::default());
         let camera = Arc::new(Stats::default());
         let eye_stats = Arc::new(EyeStats::default());
@@ -118,7 +134,7 @@ impl Live {
         let mut status =
             Status { schema: "till.status/1".into(), version: env!("CARGO_PKG_VERSION").into(), ..Status::default() };
         status.engine.name = eyesight.manifest.name.clone();
-        status.engine.run_on(running);
+        status.engine.run_on(running.clone());
         status.link.port = config.port.path.display().to_string();
         let status = Arc::new(Mutex::new(status));
         let mut live = Self {
@@ -169,6 +185,7 @@ impl Live {
             thumbnails: picture_due.clone().map(|due| (Thumbnailer::default(), due)),
             vision: eyesight.vision,
             look: Arc::clone(&look),
+            stride: Arc::clone(&stride),
             out: to_counter.clone(),
             stats: Arc::clone(&eye_stats),
             heart: eye_heart,
@@ -190,6 +207,16 @@ impl Live {
             let (stop, out, look) = (Arc::clone(&stop), to_counter.clone(), Arc::clone(&look));
             live.spawn("plans", move || watcher.run(&better, &out, &look, &stop))?;
         }
+        live.spawn("ladder", {
+            let (stop, out, ladder) = (Arc::clone(&stop), to_counter.clone(), Ladder::new((&config.ladder).into()));
+            move || ladder::run(&board, ladder, &out, &ladder_heart, &stop)
+        })?;
+        if let Some((outputs, (_, signs))) = outputs {
+            let heart = Heart::new("outputs", 5_000, now_ms);
+            live.hearts.push(Arc::clone(&heart));
+            let (stop, out) = (Arc::clone(&stop), to_counter.clone());
+            live.spawn("outputs", move || outputs.run(&signs, &out, &heart, &stop))?;
+        }
         live.spawn("triggers", {
             let (stop, camera, out, done) = (Arc::clone(&stop), Arc::clone(&camera), to_counter, script_done);
             let mut devices = Devices::of(config);
@@ -205,6 +232,10 @@ impl Live {
             baud: config.port.baud,
             facts,
             look,
+            stride,
+            running,
+            load: Step::default(),
+            waking: false,
             eye_thread,
             picture_due,
             face,

@@ -8,6 +8,7 @@ use till_link::{Precision, Rung};
 
 use crate::capture::run::Stats;
 use crate::checkout::RunsOn;
+use crate::machine::ladder::Load;
 use crate::vision::TrayVision;
 
 /// The whole answer; one JSON object.
@@ -33,6 +34,12 @@ pub struct Status {
     /// What recognises members; absent without a face camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face: Option<FaceStatus>,
+    /// What is left out in heat.
+    #[serde(default)]
+    pub load: LoadStatus,
+    /// Lamp, buzzer and lock, as far as there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputStatus>,
     /// The link to the POS.
     pub link: LinkStatus,
     /// The books.
@@ -166,6 +173,30 @@ pub struct TriggerStatus {
     pub grams: Option<i32>,
     /// Why it can't be read.
     pub scale_error: Option<String>,
+}
+
+/// What is left out in heat and with a weak supply.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadStatus {
+    /// The rung.
+    pub rung: Load,
+    /// Why it is not `full`.
+    pub reason: Option<String>,
+    /// Steps since the start.
+    pub steps: u64,
+}
+
+/// A line that is driven.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputStatus {
+    /// `lamp`, `buzzer` or `lock`.
+    pub name: String,
+    /// Which line.
+    pub line: String,
+    /// Whether it is on; `None` while it can't be driven.
+    pub on: Option<bool>,
+    /// Why it can't.
+    pub error: Option<String>,
 }
 
 /// What recognises members.

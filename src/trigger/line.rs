@@ -1,5 +1,6 @@
 //! The presence line through the kernel's GPIO character device, of either version: 4.9 on a Nano has only the first.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gpiocdev::Request;
@@ -23,16 +24,7 @@ impl Line {
     /// No such line, another program's, or not permitted.
     pub fn open(config: &Presence) -> Result<Self, TriggerError> {
         let place = config.place.to_string();
-        let (chip, offset) = match &config.place {
-            LinePlace::At(chip, offset) => (chip.clone(), *offset),
-            LinePlace::Named(name) => {
-                let found = gpiocdev::find_named_line(name).ok_or_else(|| {
-                    let message = "no chip has a line of that name, or none may be opened; see gpioinfo";
-                    TriggerError::new(TriggerErrorKind::Missing, &place, message)
-                })?;
-                (found.chip, found.info.offset)
-            }
-        };
+        let (chip, offset) = find(&config.place)?;
         let mut builder = Request::builder();
         builder.on_chip(chip).with_consumer("till").with_line(offset).as_input();
         builder.with_edge_detection(EdgeDetection::BothEdges);
@@ -69,7 +61,21 @@ impl Line {
     }
 }
 
-fn failed(place: &str, error: &gpiocdev::Error) -> TriggerError {
+/// The chip and the line's number on it.
+pub(super) fn find(place: &LinePlace) -> Result<(PathBuf, Offset), TriggerError> {
+    match place {
+        LinePlace::At(chip, offset) => Ok((chip.clone(), *offset)),
+        LinePlace::Named(name) => match gpiocdev::find_named_line(name) {
+            Some(found) => Ok((found.chip, found.info.offset)),
+            None => {
+                let message = "no chip has a line of that name, or none may be opened; see gpioinfo";
+                Err(TriggerError::new(TriggerErrorKind::Missing, place.to_string(), message))
+            }
+        },
+    }
+}
+
+pub(super) fn failed(place: &str, error: &gpiocdev::Error) -> TriggerError {
     let text = error.to_string();
     // The crate keeps the kernel's number in a type that it does not hand out; std writes it like this.
     let number = text.rsplit_once("(os error ").and_then(|(_, rest)| rest.strip_suffix(')')?.parse().ok());

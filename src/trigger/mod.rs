@@ -1,6 +1,6 @@
 //! Lines and load cell to events. Debounce and stability are pure: raw levels and readings come in with
 //! their time, [`TriggerEvent`]s go out. Sources know neither. Read next: `debounce`, `scale`, then the sources:
-//! `line`, `cell`, `script`.
+//! `line`, `cell`, `script`; and what goes out, `output`.
 
 pub mod bounce;
 pub mod cell;
@@ -8,6 +8,7 @@ pub mod debounce;
 pub mod error;
 pub mod event;
 pub mod line;
+pub mod output;
 pub mod scale;
 pub mod script;
 

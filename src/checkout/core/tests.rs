@@ -128,6 +128,21 @@ fn the_pos_hears_what_runs_the_detector_when_it_changes() {
     let failed = heard(Some(Input::Health(Health::EngineFailed(true)))).unwrap();
     assert_eq!((failed.0, failed.1), (Rung::StaffMode, None));
     assert_eq!(heard(None), None);
+    heard(Some(Input::Health(Health::EngineFailed(false)))).unwrap();
+    let resting = heard(Some(Input::Health(Health::Resting(true))));
+    assert_eq!(resting, Some((Rung::StaffMode, None, "why".to_owned())));
+    let again = heard(Some(Input::Health(Health::Resting(false))));
+    assert_eq!(again, Some((Rung::TensorRt, Some(Precision::Int8), "why".to_owned())));
+}
+
+#[test]
+fn a_board_that_is_too_hot_sells_nothing() {
+    let mut bench = Bench::offered();
+    bench.step(Input::Health(Health::Resting(true)));
+    assert_eq!((bench.phase(), bench.core.view().attention), (Phase::Attention, Some(Attention::EngineFailed)));
+    bench.step(Input::Health(Health::Resting(false)));
+    bench.pass(2_000);
+    assert_eq!(bench.phase(), Phase::Offered);
 }
 
 #[test]
@@ -350,7 +365,11 @@ fn feed(bench: &mut Bench, fact: Fact) {
             bench.step(Input::Pos(&ToTill::OutcomeIs { sale, outcome: paid.then_some(Outcome::Paid) }));
         }
         Fact::Camera(lost) => bench.step(Input::Health(Health::CameraLost(lost))),
-        Fact::Engine(failed) => bench.step(Input::Health(Health::EngineFailed(failed))),
+        // Both are one thing to the core: nobody looks.
+        Fact::Engine(failed) => {
+            bench.step(Input::Health(Health::EngineFailed(failed)));
+            bench.step(Input::Health(Health::Resting(failed)));
+        }
         Fact::Storage(full) => bench.step(Input::Health(Health::StorageFull(full))),
     }
 }
@@ -463,7 +482,12 @@ proptest! {
             }
         }
         // Everybody goes home, everything is mended: the counter is ready for the next.
-        for health in [Health::CameraLost(false), Health::EngineFailed(false), Health::StorageFull(false)] {
+        for health in [
+            Health::CameraLost(false),
+            Health::EngineFailed(false),
+            Health::Resting(false),
+            Health::StorageFull(false),
+        ] {
             bench.step(Input::Health(health));
         }
         bench.leave();
