@@ -49,6 +49,8 @@ mod tests {
         peek.offer(&frame);
         assert!(peek.copy.lock().unwrap().is_none(), "nobody asked");
         assert!(peek.take(Duration::from_millis(1)).is_none(), "an older frame is no answer");
+        *peek.copy.lock().unwrap() = Some(frame.clone());
+        assert!(peek.take(Duration::from_millis(1)).is_none(), "nor is one that came too late for the last who asked");
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| peek.take(Duration::from_secs(60)));
             while !asking.is_finished() {

@@ -201,8 +201,32 @@ pub(super) fn argus(site: &Site) -> Seen {
     }
 }
 
+pub(super) fn jpeg(site: &Site) -> Seen {
+    let config = site.settings()?;
+    if !cameras(config).iter().any(|(_, camera)| matches!(camera.source, CameraSource::V4l2 { .. })) {
+        return skipped("no camera is read without a pipeline");
+    }
+    let folders = site.tree.list("/usr/lib").into_iter().filter(|name| name.ends_with("-linux-gnu"));
+    let mut places = folders.map(|name| format!("/usr/lib/{name}")).chain(["/usr/lib".into(), "/usr/local/lib".into()]);
+    match places.find(|folder| site.tree.exists(format!("{folder}/libturbojpeg.so.0"))) {
+        Some(folder) => ok(format!("{folder}/libturbojpeg.so.0 decodes MJPEG")),
+        None => warn(
+            "libturbojpeg.so.0 is missing: no camera can send MJPEG",
+            "sudo apt-get install libturbojpeg0 (on Ubuntu libturbojpeg)",
+        ),
+    }
+}
+
 pub(super) fn streams(site: &Site) -> Seen {
     let status = site.status()?;
+    // More than one in a hundred is no accident of the bus.
+    if let Some(camera) = status.cameras.iter().find(|camera| camera.damaged > 10 + camera.frames / 100) {
+        let (role, damaged, frames) = (&camera.role, camera.damaged, camera.frames);
+        return warn(
+            format!("camera {role}: {damaged} pictures came damaged beside {frames} whole ones"),
+            "another cable or socket; then: dmesg | grep -i usb",
+        );
+    }
     let bad = status.cameras.iter().find(|camera| !camera.delivers());
     match bad {
         Some(camera) => fail(

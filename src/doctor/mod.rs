@@ -207,6 +207,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("camera.usb_bandwidth", cameras::usb_bandwidth),
     ("camera.usb_sleep", cameras::usb_sleep),
     ("camera.argus", cameras::argus),
+    ("camera.jpeg", cameras::jpeg),
     ("camera.streams", cameras::streams),
     ("roles.links", roles::links),
     ("roles.unambiguous", roles::unambiguous),

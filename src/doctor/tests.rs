@@ -64,6 +64,13 @@ fn a_running_daemon_is_asked() {
     status.link.bytes_in = 100_000;
     status.link.bad_frames = 400;
     status.outbox.unacknowledged = 3;
+    status.cameras = vec![crate::runtime::status::CameraStatus {
+        role: "tray".into(),
+        state: "streaming".into(),
+        frames: 5_000,
+        damaged: 61,
+        ..Default::default()
+    }];
     status.face = Some(crate::runtime::status::FaceStatus { members: 4, enrol_again: 3, ..Default::default() });
     status.load.reason = Some("CPU-therm has 80 degrees".into());
     site.daemon = Ok(status);
@@ -71,6 +78,7 @@ fn a_running_daemon_is_asked() {
     let of = |id: &str| found.iter().find(|finding| finding.id == id).unwrap();
     assert_eq!(of("daemon.running").status, Verdict::Ok);
     assert_eq!(of("pos.answers").status, Verdict::Fail);
+    assert_eq!(of("camera.streams").status, Verdict::Warn);
     assert_eq!(of("books.waiting").status, Verdict::Warn);
     assert_eq!((of("pos.cable").status, of("daemon.load").status), (Verdict::Warn, Verdict::Warn));
     assert_eq!((of("people.enrol_again").status, of("people.damaged").status), (Verdict::Warn, Verdict::Ok));

@@ -1,6 +1,8 @@
 //! One camera's Motion JPEG: each buffer is looked at (`jpeg`), completed where its tables are missing, and
 //! decoded into a frame's planes (`turbo`). Every way of not being a whole picture is an error.
 
+use zeroize::Zeroize;
+
 use super::jpeg;
 use super::turbo::Decoder;
 use crate::capture::Frame;
@@ -19,6 +21,13 @@ pub struct Mjpeg {
     decoder: Decoder,
     /// A picture with the tables that it came without; its capacity stays.
     completed: Vec<u8>,
+}
+
+impl Drop for Mjpeg {
+    /// It may have been a face.
+    fn drop(&mut self) {
+        self.completed.zeroize();
+    }
 }
 
 impl Mjpeg {

@@ -148,7 +148,7 @@ impl Opener for V4l2Opener {
             let hint = if jpeg {
                 "MJPEG needs libturbojpeg.so.0: apt install libturbojpeg0, on Ubuntu libturbojpeg"
             } else {
-                "take a pipeline that converts it"
+                "take a pipeline that converts it; a sensor of a Jetson is csi = N"
             };
             let list = if list.is_empty() { "no format".to_owned() } else { list };
             let message = format!("it offers {list}, none of NV12, YUYV, MJPG and GREY; {hint}");

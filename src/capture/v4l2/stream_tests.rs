@@ -43,6 +43,8 @@ struct Script {
     answers: Option<Layout>,
     start: Vec<(FourCc, Errno)>,
     controls: Vec<Control>,
+    /// What the driver says of the time, instead of now.
+    stamp_ns: Option<Option<u64>>,
     events: VecDeque<Event>,
 }
 
@@ -170,8 +172,8 @@ impl Device for Fake {
         };
         self.script.events.pop_front();
         let index = self.queued.pop_front().unwrap();
-        let filled =
-            Filled { index, bytes: bytes.len(), damaged, sequence: self.sequence, stamp_ns: Some(monotonic_ns()) };
+        let stamp_ns = self.script.stamp_ns.unwrap_or_else(|| Some(monotonic_ns()));
+        let filled = Filled { index, bytes: bytes.len(), damaged, sequence: self.sequence, stamp_ns };
         // The mapped buffer is longer than what lies in it.
         self.buffers[index as usize] = [&bytes[..], &[0x5a; 64]].concat();
         self.sequence = self.sequence.wrapping_add(1);
@@ -228,6 +230,7 @@ fn camera(formats: &[(FourCc, u32)], events: Vec<Event>) -> Script {
         answers: None,
         start: Vec::new(),
         controls: Vec::new(),
+        stamp_ns: None,
         events: events.into(),
     }
 }
@@ -429,12 +432,20 @@ fn numbers_wrap_stand_still_and_go_back_without_gaps_of_their_own() {
 
 #[test]
 fn time_stamps_are_the_drivers_where_they_can_be() {
-    let mut bench = bench(vec![Ok(camera(&[(MJPG, 30)], jpegs(1)))]);
-    let mut stream = bench.opener.open().unwrap();
-    let mut frame = Frame::with_capacity(64, 48);
+    let captured = |stamp_ns| {
+        let script = Script { stamp_ns: Some(stamp_ns), ..camera(&[(MJPG, 30)], jpegs(1)) };
+        let mut stream = bench(vec![Ok(script)]).opener.open().unwrap();
+        let mut frame = Frame::with_capacity(64, 48);
+        assert_eq!(stream.read(&mut frame, Duration::ZERO), Ok(Read::Frame));
+        frame.captured_ns
+    };
     let before = monotonic_ns();
-    assert_eq!(stream.read(&mut frame, Duration::ZERO), Ok(Read::Frame));
-    assert!((before..=monotonic_ns()).contains(&frame.captured_ns));
+    assert_eq!(captured(Some(before - 7)), before - 7);
+    // No clock of ours, one that runs ahead, one of another time: the moment of reading.
+    for other in [None, Some(u64::MAX), Some(before - STAMP_AGE_NS_MAX - 1)] {
+        let seen = captured(other);
+        assert!(before <= seen && seen <= monotonic_ns(), "{other:?}: {seen}");
+    }
 }
 
 #[test]

@@ -16,7 +16,6 @@ use super::device::{Answer, Control, Device, Filled, FourCc, Identity, Interval,
 
 const CAPTURE: u32 = 1; // V4L2_BUF_TYPE_VIDEO_CAPTURE
 const MMAP: u32 = 1; // V4L2_MEMORY_MMAP
-const FIELD_ANY: u32 = 0;
 /// More than this no driver gives (VIDEO_MAX_FRAME).
 const BUFFERS_MAX: u32 = 32;
 
@@ -345,15 +344,7 @@ impl Device for Node {
     fn set_layout(&mut self, fourcc: FourCc, (width, height): (u32, u32)) -> Answer<Layout> {
         // Without the magic number a driver may not fill in what lies behind `private`.
         const PRIV_MAGIC: u32 = 0xfeed_cafe;
-        let mut it = Format {
-            kind: CAPTURE,
-            width,
-            height,
-            pixelformat: fourcc.0,
-            field: FIELD_ANY,
-            private: PRIV_MAGIC,
-            ..zeroed()
-        };
+        let mut it = Format { kind: CAPTURE, width, height, pixelformat: fourcc.0, private: PRIV_MAGIC, ..zeroed() };
         self.call::<5, _>(&mut it)?;
         let known = it.private == PRIV_MAGIC;
         Ok(Layout {
