@@ -63,8 +63,11 @@ pub struct GstOpener {
 }
 
 impl GstOpener {
-    /// An opener for the camera called `camera`.
+    /// An opener for the camera called `camera`. GStreamer looks through its plugins here and not at the first `open`:
+    /// on a fresh box that takes longer than a thread may be silent.
     pub fn new(camera: impl Into<String>, source: Source, pace: Pace) -> Self {
+        // What is wrong with it, `open` says.
+        let _ = gst::init();
         Self { camera: camera.into(), source, pace, first_picture_max: FIRST_PICTURE_MAX }
     }
 

@@ -223,3 +223,10 @@ fn passwords_are_cut_out() {
     assert_eq!(redacted("rtsp://a:b@c@10.0.0.2/x"), "rtsp://10.0.0.2/x");
     assert_eq!(redacted("rtsp://10.0.0.2/x"), "rtsp://10.0.0.2/x");
 }
+
+#[test]
+fn plugins_are_looked_through_before_a_thread_opens_anything() {
+    // Alone in its process this fails without GStreamer's start in `new`; another test may have started it otherwise.
+    let _opener = pipeline("videotestsrc", Pace::Live);
+    assert!(gst::ElementFactory::find("appsink").is_some());
+}
