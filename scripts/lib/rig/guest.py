@@ -31,7 +31,8 @@ class Guest:
         self.work.mkdir(parents=True, exist_ok=True)
         self.disk = self.work / "disk.qcow2"
         if not self.disk.exists():
-            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str((self.cache / "root.img").resolve()), str(self.disk)], check=True)
+            # A whole copy: the image may be made anew while this disk is kept.
+            subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(self.cache / "root.img"), str(self.disk)], check=True)
 
     # Power.
 

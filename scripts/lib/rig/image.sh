@@ -15,13 +15,21 @@ key=$(cd "$here" && cat packages.sh image.sh agent init hardware feed.c | sum)
 if [ "$(cat "$cache/key" 2>/dev/null)" != "$key" ]; then rm -f "$cache/root.img" "$cache/initrd"; fi
 [ "$(id -u)" = 0 ] || die "an image of another architecture is made by root: run it as root"
 apt_install "${HOST_PACKAGES[@]}"
-dpkg --print-foreign-architectures | grep -qx arm64 || { dpkg --add-architecture arm64; apt_is_fresh=; }
+dpkg --print-foreign-architectures | grep -qx arm64 || { dpkg --add-architecture arm64; apt_is_fresh=; rm -f "$cache/kernel"; }
 
 # The processor's programs run through qemu-user: the kernel has to know them by their first bytes.
 if [ ! -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then
   [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
   cat /usr/lib/binfmt.d/qemu-aarch64.conf > /proc/sys/fs/binfmt_misc/register
 fi
+
+# Debian's kernel of the day; a cache keeps the one that it was made with.
+if [ ! -s "$cache/kernel" ]; then
+  apt_update
+  apt-cache depends linux-image-arm64:arm64 | sed -n 's/.*Depends: linux-image-\(6\.1\.[^ ]*-arm64\).*/\1/p' | head -n 1 > "$cache/kernel"
+fi
+KERNEL=$(cat "$cache/kernel")
+[ -n "$KERNEL" ] || die "Debian 12's kernel for arm64 is not in apt's lists: this needs Debian 12"
 
 debs=$cache/debs
 mkdir -p "$debs"
