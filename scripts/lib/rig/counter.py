@@ -115,7 +115,11 @@ class Counter:
         return list(csv.DictReader(io.StringIO(text.strip())))
 
 
+def linked(status):
+    return status["link"]["up"] and not status["link"]["error"]
+
+
 def is_ready(status):
-    return (status["session"]["phase"] == "Idle" and status["session"]["attention"] is None and status["link"]["up"]
+    return (status["session"]["phase"] == "Idle" and status["session"]["attention"] is None and linked(status)
             and all(camera["state"] == "streaming" for camera in status["cameras"])
             and status["trigger"]["grams"] is not None and not status["trigger"].get("line_error") and not status["trigger"].get("scale_error"))

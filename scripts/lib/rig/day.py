@@ -4,7 +4,7 @@ import json
 import random
 import time
 
-from counter import check
+from counter import check, linked
 from endurance import cut_in_a_sale
 from rig import OWN_ENGINE
 
@@ -106,9 +106,9 @@ def serial_unplugged(rig):
     counter.come(scene)
     check(counter.pos.wait(mark, lambda event: event["event"] in ("cart", "offer"), counter.limit_s), "no goods seen")
     rig.unplug("pos")
-    rig.note("noticed_s", counter.until("the loss is seen", lambda status: not status["link"]["up"]))
+    rig.note("noticed_s", counter.until("the loss is seen", lambda status: not linked(status)))
     rig.plug("pos")
-    rig.note("back_s", counter.until("the link is up again", lambda status: status["link"]["up"]))
+    rig.note("back_s", counter.until("the link is up again", linked))
     check(counter.pos.wait(mark, lambda event: event["event"] == "receipt", counter.limit_s), "the sale was not finished")
     counter.leave()
     counter.ready()

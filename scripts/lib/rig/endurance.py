@@ -4,7 +4,7 @@ import json
 import random
 import time
 
-from counter import Failed, check
+from counter import Failed, check, linked
 
 
 def steps(wanted):
@@ -87,7 +87,7 @@ class Adapter:
         self.rig.plug("pos")
 
     def works(self, status):
-        return status["link"]["up"]
+        return linked(status)
 
 
 def unplugs(rig, plug):

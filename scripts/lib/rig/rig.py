@@ -10,7 +10,7 @@ import tomllib
 
 import engine
 from cables import PosCable, Scale
-from counter import CONFIG, Counter, check
+from counter import CONFIG, Counter, check, linked
 from guest import Guest, GuestError
 from pos import Pos
 from scenes import Tray
@@ -112,7 +112,7 @@ class Rig:
 
     def audit(self):
         """Nothing lost, nothing doubled: the books of both ends against each other, once nothing is under way."""
-        self.counter.until("all is acknowledged", lambda status: status["outbox"]["unacknowledged"] == 0 and status["link"]["up"])
+        self.counter.until("all is acknowledged", lambda status: status["outbox"]["unacknowledged"] == 0 and linked(status))
         closed = [row for row in self.counter.books() if row["log"] == "outbox" and row["kind"] == "closed"]
         sales = [row["sale"] for row in closed]
         check(len(sales) == len(set(sales)), f"a sale was closed twice: {sorted(sales)}")
