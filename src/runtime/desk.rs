@@ -273,7 +273,8 @@ impl Desk {
         }
         status.link = LinkStatus {
             port: std::mem::take(&mut status.link.port),
-            up: books.is_up(),
+            // Without a wire nobody turns the endpoint, which would notice.
+            up: books.is_up() && self.wire.is_some(),
             error: self.port_error.as_ref().map(ToString::to_string),
             rtt_ms: link.rtt_ms,
             secured: books.is_secured(),
